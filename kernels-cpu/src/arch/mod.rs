@@ -1,0 +1,73 @@
+//! The instruction sets: the one place of this crate where `unsafe` may stand.
+//!
+//! A level is a unit struct. [`level!`] makes it [`crate::Kernels`] by running the bodies of [`crate::bert`]
+//! inside functions that carry the level's target features; the level's own file holds the hooks that
+//! need intrinsics or assembly.
+
+#![allow(unsafe_code)]
+
+use crate::{Kernels, Level};
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64_neon;
+pub(crate) mod portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm_simd128;
+#[cfg(target_arch = "x86_64")]
+mod x86_avx2;
+#[cfg(target_arch = "x86_64")]
+mod x86_avx512;
+
+/// The kernels of a level that needs more than the target's baseline, where processor and build have it.
+pub(crate) fn kernels(level: Level) -> Option<&'static dyn Kernels> {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => x86_avx2::is_supported().then_some(&x86_avx2::Avx2 as &dyn Kernels),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => x86_avx512::is_supported().then_some(&x86_avx512::Avx512 as &dyn Kernels),
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => Some(&aarch64_neon::Neon),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Level::Simd128 => Some(&wasm_simd128::Simd128),
+        _ => None,
+    }
+}
+
+/// Makes a level out of its name, the features its code may use (none where they are the target's own) and
+/// what it overrides of [`crate::Kernels`].
+macro_rules! level {
+    ($level:ident $(, features = $features:literal)? $(, { $($item:item)* })?) => {
+        impl $crate::Kernels for $level {
+            $($($item)*)?
+            $crate::arch::stage!(embed, EmbedArgs, [$crate::bert::embed::embed] $(, $features)?);
+            $crate::arch::stage!(layernorm, LayerNormArgs, [$crate::bert::layernorm::layernorm] $(, $features)?);
+            $crate::arch::stage!(quantise, QuantiseArgs, [$crate::bert::quantise::quantise] $(, $features)?);
+            $crate::arch::stage!(gemm, GemmArgs, [$crate::bert::gemm::gemm::<$level>] $(, $features)?);
+            $crate::arch::stage!(
+                attention, AttentionArgs, [$crate::bert::attention::attention::<$level>] $(, $features)?
+            );
+            $crate::arch::stage!(pool, PoolArgs, [$crate::bert::pool::pool] $(, $features)?);
+        }
+    };
+}
+
+/// One method of a level.
+macro_rules! stage {
+    ($stage:ident, $args:ident, [$body:expr]) => {
+        fn $stage(&self, args: $crate::$args<'_>) {
+            $body(args);
+        }
+    };
+    ($stage:ident, $args:ident, [$body:expr], $features:literal) => {
+        fn $stage(&self, args: $crate::$args<'_>) {
+            #[target_feature(enable = $features)]
+            fn run(args: $crate::$args<'_>) {
+                $body(args);
+            }
+            // SAFETY: `kernels` hands out a level only where its `is_supported` found every feature.
+            unsafe { run(args) }
+        }
+    };
+}
+
+pub(crate) use {level, stage};

@@ -1,0 +1,111 @@
+//! WebAssembly's fixed-width SIMD, chosen when the module is built.
+//!
+//! `i32x4.dot_i16x8_s` multiplies 16-bit pairs and adds them in 32 bits. Weights are widened as they are loaded; an
+//! accumulator holds two halves of two outputs, which are added when the tile is done. No relaxed
+//! instruction is used: their results may differ between machines.
+
+use std::arch::wasm32::*;
+
+use plan::PANEL;
+
+use crate::bert::{
+    attention::{COLUMNS, Pair, Pairs},
+    gemm::{Acc, Dot, Tile},
+};
+
+/// The simd128 level.
+pub(crate) struct Simd128;
+
+super::level!(Simd128);
+
+impl Dot for Simd128 {
+    const ROWS: usize = 2;
+
+    #[inline(always)]
+    fn panels(_: usize) -> usize {
+        1
+    }
+
+    #[inline(always)]
+    fn tile(tile: &Tile<'_>, acc: &mut Acc) {
+        tile.check();
+        // SAFETY: `check` proved that the tile's codes and words lie inside its slices and that `acc` holds it.
+        unsafe {
+            match tile.rows {
+                1 => rows::<1>(tile, acc),
+                _ => rows::<2>(tile, acc),
+            }
+        }
+    }
+}
+
+/// `R` rows by one panel: eight accumulators a row, each two halves of two outputs.
+///
+/// # Safety
+/// The tile passed [`Tile::check`] and has `R` rows and one panel.
+#[inline]
+unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
+    unsafe {
+        let mut sum = [[i32x4_splat(0); 8]; R];
+        let (mut code, mut word) = (tile.codes.as_ptr(), tile.words.as_ptr().cast::<i8>());
+        for segment in tile.segments {
+            for r in 0..R {
+                for sum in &mut sum[r] {
+                    *sum = i32x4_shl(*sum, segment.shifts[r]);
+                }
+            }
+            for _ in 0..segment.quads {
+                let mut c = [i32x4_splat(0); R];
+                for r in 0..R {
+                    let quad = v128_load32_splat(code.add(r * tile.k).cast());
+                    c[r] = i16x8_extend_low_i8x16(quad);
+                }
+                for i in 0..8 {
+                    let two = i16x8_load_extend_i8x8(word.add(8 * i));
+                    for r in 0..R {
+                        sum[r][i] = i32x4_add(sum[r][i], i32x4_dot_i16x8(two, c[r]));
+                    }
+                }
+                code = code.add(4);
+                word = word.add(4 * PANEL);
+            }
+        }
+        for r in 0..R {
+            for i in 0..4 {
+                let (a, b) = (sum[r][2 * i], sum[r][2 * i + 1]);
+                let four = i32x4_add(i32x4_shuffle::<0, 2, 4, 6>(a, b), i32x4_shuffle::<1, 3, 5, 7>(a, b));
+                v128_store(acc.0[r].as_mut_ptr().add(4 * i).cast(), four);
+            }
+        }
+    }
+}
+
+impl Pairs for Simd128 {
+    #[inline(always)]
+    fn tile<const R: usize>(a: [&[Pair]; R], b: &[[Pair; COLUMNS]], out: &mut [[i32; COLUMNS]; R]) {
+        for (a, out) in a.into_iter().zip(out) {
+            // SAFETY: `a` holds `b.len()` pairs, sliced here.
+            unsafe { pairs(a[..b.len()].as_ptr(), b, out) }
+        }
+    }
+}
+
+/// One row by 32 columns, eight accumulators.
+///
+/// # Safety
+/// `a` points at `b.len()` pairs.
+#[inline]
+unsafe fn pairs(a: *const Pair, b: &[[Pair; COLUMNS]], out: &mut [i32; COLUMNS]) {
+    unsafe {
+        let mut sum = [i32x4_splat(0); 8];
+        for (n, b) in b.iter().enumerate() {
+            let pair = v128_load32_splat(a.add(n).cast());
+            for (i, sum) in sum.iter_mut().enumerate() {
+                *sum = i32x4_add(*sum, i32x4_dot_i16x8(pair, v128_load(b.as_ptr().add(4 * i).cast())));
+            }
+        }
+        for (i, sum) in sum.into_iter().enumerate() {
+            v128_store(out.as_mut_ptr().add(4 * i).cast(), sum);
+        }
+    }
+}

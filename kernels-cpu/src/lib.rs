@@ -1,0 +1,23 @@
+//! Integer-exact CPU kernels: the scalar oracle and its SIMD twins.
+//!
+//! Every stage of a [`plan::Plan`] is one method of [`Kernels`]. The [`oracle`] defines the arithmetic; a
+//! [`Level`] is a value detected once and passed down, and all levels give the oracle's bytes.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `args` | the contract: [`Kernels`] and the arguments of its methods |
+//! | [`oracle`] | each stage in plain 64-bit integers |
+//! | `bert` | each stage in 32-bit form, written once for all levels |
+//! | `arch` | the levels: the bodies of `bert` with target features, dot products, all `unsafe` |
+
+mod arch;
+mod args;
+mod bert;
+mod level;
+pub mod oracle;
+
+pub use args::{
+    AttentionArgs, EmbedArgs, GemmArgs, GemmInput, Kernels, LayerNormArgs, Output, PoolArgs, QuantiseArgs,
+    QuantiseInput,
+};
+pub use level::{Level, LevelError};

@@ -1,0 +1,6 @@
+//! What to run: the integer BERT, its tokenizer, its quantiser.
+
+pub mod bert;
+pub mod manifest;
+pub mod quantise;
+pub mod tokenizer;

@@ -1,0 +1,378 @@
+//! Choosing a device, proving it, and leaving it for the CPU when it fails.
+
+use std::{
+    num::NonZeroUsize,
+    str::FromStr,
+    sync::{Arc, Mutex, atomic::AtomicUsize, atomic::Ordering},
+    thread,
+};
+
+use kernels_cpu::{Level, LevelError};
+use plan::{Plan, PlanError, SelfTest, Weights};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+#[cfg(feature = "gpu")]
+use crate::gpu::{Gpu, GpuError, GpuModel, GpuOptions};
+use crate::{Arena, Backend, CpuModel, Fallback, Status};
+
+/// Which device the caller wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// A hardware GPU if one passes its self-test, else the CPU.
+    #[default]
+    Auto,
+    /// A GPU, software adapters included; it is an error if none can be used.
+    Gpu,
+    /// The CPU.
+    Cpu,
+}
+
+/// No device has this name.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("unknown device \"{0}\": known are auto, gpu, cpu")]
+pub struct UnknownDevice(String);
+
+impl FromStr for Device {
+    type Err = UnknownDevice;
+
+    fn from_str(name: &str) -> Result<Self, UnknownDevice> {
+        match name {
+            "auto" => Ok(Device::Auto),
+            "gpu" => Ok(Device::Gpu),
+            "cpu" => Ok(Device::Cpu),
+            _ => Err(UnknownDevice(name.to_owned())),
+        }
+    }
+}
+
+/// How an engine is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which device is wanted.
+    pub device: Device,
+    /// CPU level, forced; `None` takes the fastest that passes its self-test.
+    pub level: Option<Level>,
+    /// CPU threads; plans are shared out among them.
+    pub threads: NonZeroUsize,
+    /// How the GPU is opened.
+    #[cfg(feature = "gpu")]
+    pub gpu: GpuOptions,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            device: Device::Auto,
+            level: None,
+            threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            #[cfg(feature = "gpu")]
+            gpu: GpuOptions::default(),
+        }
+    }
+}
+
+/// Why plans cannot be run.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// The GPU that was asked for cannot be used.
+    #[error("no usable GPU: {0}")]
+    Gpu(Fallback),
+    /// The CPU level that was asked for cannot be used.
+    #[error(transparent)]
+    Level(#[from] LevelError),
+    /// Not even the scalar level gives the model's golden result: the model file or the build is broken.
+    #[error("the CPU fails the model's golden self-test at level {0}")]
+    SelfTest(Level),
+    /// The plan of a self-test is malformed.
+    #[error("self-test: {0}")]
+    SelfTestPlan(PlanError),
+    /// A plan is malformed.
+    #[error("plan {index}: {error}")]
+    Plan {
+        /// Its index in the call.
+        index: usize,
+        /// What is wrong.
+        error: PlanError,
+    },
+}
+
+/// The devices of this machine, opened.
+pub struct Engine {
+    options: Options,
+    #[cfg(feature = "gpu")]
+    gpu: Option<Gpu>,
+    fallbacks: Vec<Fallback>,
+}
+
+impl Engine {
+    /// Opens the device the options ask for.
+    ///
+    /// # Errors
+    /// Only where a device was asked for by name and cannot be had.
+    pub async fn open(options: Options) -> Result<Engine, EngineError> {
+        if let Some(level) = options.level {
+            level.kernels()?;
+        }
+        let mut engine = Engine {
+            options,
+            #[cfg(feature = "gpu")]
+            gpu: None,
+            fallbacks: Vec::new(),
+        };
+        if engine.options.device != Device::Cpu {
+            engine.open_gpu().await?;
+        }
+        Ok(engine)
+    }
+
+    #[cfg(feature = "gpu")]
+    async fn open_gpu(&mut self) -> Result<(), EngineError> {
+        let mut options = self.options.gpu.clone();
+        options.allow_software |= self.options.device == Device::Gpu;
+        match Gpu::open(&options).await {
+            Ok(gpu) => self.gpu = Some(gpu),
+            Err(error) => self.leave("gpu".into(), &error)?,
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    async fn open_gpu(&mut self) -> Result<(), EngineError> {
+        let message = "this build has no GPU support".to_owned();
+        let fallback = Fallback { code: "not-built", device: "gpu".into(), message };
+        if self.options.device == Device::Gpu {
+            return Err(EngineError::Gpu(fallback));
+        }
+        self.fallbacks.push(fallback);
+        Ok(())
+    }
+
+    /// Notes why the GPU is not used; an error where the caller insisted on it.
+    #[cfg(feature = "gpu")]
+    fn leave(&mut self, device: String, error: &GpuError) -> Result<(), EngineError> {
+        let fallback = Fallback { code: error.code(), device, message: error.to_string() };
+        if self.options.device == Device::Gpu {
+            return Err(EngineError::Gpu(fallback));
+        }
+        self.fallbacks.push(fallback);
+        Ok(())
+    }
+
+    /// Puts a model on the engine's devices. The first that passes `test` runs its plans.
+    ///
+    /// # Errors
+    /// If a device asked for by name fails, or no CPU level passes.
+    pub async fn load(
+        #[cfg_attr(not(feature = "gpu"), expect(unused_mut))] mut self,
+        weights: Arc<dyn Weights>,
+        test: Option<SelfTest>,
+    ) -> Result<Loaded, EngineError> {
+        if let Some(test) = &test {
+            test.plan.check(&*weights).map_err(EngineError::SelfTestPlan)?;
+        }
+        #[cfg(feature = "gpu")]
+        let gpu = match self.gpu.take() {
+            Some(gpu) => self.load_gpu(gpu, &*weights, test.as_ref()).await?,
+            None => None,
+        };
+        let mut loaded = Loaded {
+            weights,
+            test,
+            threads: self.options.threads,
+            level: self.options.level,
+            cpu: None,
+            arenas: Vec::new(),
+            #[cfg(feature = "gpu")]
+            gpu,
+            fallbacks: self.fallbacks,
+        };
+        if !loaded.on_gpu() {
+            loaded.load_cpu()?;
+        }
+        Ok(loaded)
+    }
+
+    #[cfg(feature = "gpu")]
+    async fn load_gpu(
+        &mut self,
+        mut gpu: Gpu,
+        weights: &dyn Weights,
+        test: Option<&SelfTest>,
+    ) -> Result<Option<(Gpu, GpuModel)>, EngineError> {
+        let device = gpu.info().name.clone();
+        let proved = async {
+            let model = gpu.load(weights).await?;
+            if let Some(test) = test {
+                let words = gpu.run(&model, &test.plan).await?;
+                if digest(&words) != test.digest {
+                    return Err(GpuError::SelfTest);
+                }
+            }
+            Ok(model)
+        };
+        match proved.await {
+            Ok(model) => Ok(Some((gpu, model))),
+            Err(error) => self.leave(device, &error).map(|()| None),
+        }
+    }
+}
+
+/// A model on the engine's devices.
+pub struct Loaded {
+    weights: Arc<dyn Weights>,
+    test: Option<SelfTest>,
+    threads: NonZeroUsize,
+    level: Option<Level>,
+    cpu: Option<(Level, CpuModel)>,
+    arenas: Vec<Mutex<Arena>>,
+    #[cfg(feature = "gpu")]
+    gpu: Option<(Gpu, GpuModel)>,
+    fallbacks: Vec<Fallback>,
+}
+
+impl Loaded {
+    /// Runs plans and returns their output words, in order. A GPU that fails on the way is left for the CPU,
+    /// which runs the plans that remain: the bits are the same.
+    ///
+    /// # Errors
+    /// If a plan is malformed (nothing is run then), or the CPU that takes over fails its self-test.
+    pub async fn run(&mut self, plans: &[Plan]) -> Result<Vec<Vec<u32>>, EngineError> {
+        for (index, plan) in plans.iter().enumerate() {
+            plan.check(&*self.weights).map_err(|error| EngineError::Plan { index, error })?;
+        }
+        let mut outputs = self.run_gpu(plans).await;
+        let rest = &plans[outputs.len()..];
+        if !rest.is_empty() {
+            outputs.extend(self.run_cpu(rest)?);
+        }
+        Ok(outputs)
+    }
+
+    /// The backend in use, and what was tried before it.
+    pub fn status(&self) -> Status {
+        Status { backend: self.backend(), proved: self.test.is_some(), fallbacks: self.fallbacks.clone() }
+    }
+
+    /// Rows a plan should have for this backend to work well: enough to fill it, few enough to stop between
+    /// plans and to stay in its caches.
+    pub fn slice_tokens(&self) -> usize {
+        if self.on_gpu() { GPU_SLICE_TOKENS } else { CPU_SLICE_TOKENS }
+    }
+
+    /// Plans that run side by side.
+    pub fn parallel_plans(&self) -> usize {
+        if self.on_gpu() { 1 } else { self.threads.get() }
+    }
+
+    /// The GPU, for tests that take it away.
+    #[cfg(feature = "gpu")]
+    pub fn gpu(&self) -> Option<&Gpu> {
+        self.gpu.as_ref().map(|(gpu, _)| gpu)
+    }
+
+    fn backend(&self) -> Backend {
+        #[cfg(feature = "gpu")]
+        if let Some((gpu, _)) = &self.gpu {
+            return Backend::Gpu(gpu.info().name.clone());
+        }
+        Backend::Cpu(self.cpu.as_ref().map_or_else(Level::detect, |(level, _)| *level))
+    }
+
+    #[cfg(feature = "gpu")]
+    fn on_gpu(&self) -> bool {
+        self.gpu.is_some()
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    fn on_gpu(&self) -> bool {
+        false
+    }
+
+    /// Outputs of as many plans as the GPU managed; none without one.
+    #[cfg(feature = "gpu")]
+    async fn run_gpu(&mut self, plans: &[Plan]) -> Vec<Vec<u32>> {
+        let mut outputs = Vec::with_capacity(plans.len());
+        let Some((gpu, model)) = &mut self.gpu else { return outputs };
+        for plan in plans {
+            match gpu.run(model, plan).await {
+                Ok(words) => outputs.push(words),
+                Err(error) => {
+                    let device = gpu.info().name.clone();
+                    self.fallbacks.push(Fallback { code: error.code(), device, message: error.to_string() });
+                    self.gpu = None;
+                    break;
+                }
+            }
+        }
+        outputs
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    async fn run_gpu(&mut self, _: &[Plan]) -> Vec<Vec<u32>> {
+        Vec::new()
+    }
+
+    fn run_cpu(&mut self, plans: &[Plan]) -> Result<Vec<Vec<u32>>, EngineError> {
+        self.load_cpu()?;
+        let (_, model) = self.cpu.as_ref().expect("loaded on the line above");
+        let threads = self.threads.get().min(plans.len());
+        self.arenas.resize_with(threads.max(self.arenas.len()), Mutex::default);
+        let (next, arenas) = (AtomicUsize::new(0), &self.arenas);
+        let work = |arena: &Mutex<Arena>| {
+            let mut arena = arena.lock().unwrap_or_else(|e| e.into_inner());
+            let mut done = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(plan) = plans.get(index) else { return done };
+                done.push((index, model.run(plan, &mut arena)));
+            }
+        };
+        let mut outputs = if threads == 1 {
+            work(&arenas[0])
+        } else {
+            thread::scope(|scope| {
+                let handles: Vec<_> = arenas[..threads].iter().map(|a| scope.spawn(|| work(a))).collect();
+                let joined = handles.into_iter().map(|h| h.join());
+                joined
+                    .flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                    .collect()
+            })
+        };
+        outputs.sort_unstable_by_key(|(index, _)| *index);
+        Ok(outputs.into_iter().map(|(_, words)| words).collect())
+    }
+
+    /// Packs the model for the fastest level that passes the self-test. A forced level has no second choice.
+    fn load_cpu(&mut self) -> Result<(), EngineError> {
+        if self.cpu.is_some() {
+            return Ok(());
+        }
+        let levels: Vec<Level> = match self.level {
+            Some(level) => vec![level],
+            None => Level::ALL.iter().rev().copied().filter(|l| l.is_supported()).collect(),
+        };
+        for &level in &levels {
+            let model = CpuModel::new(level, self.weights.clone())?;
+            if self
+                .test
+                .as_ref()
+                .is_none_or(|t| digest(&model.run(&t.plan, &mut Arena::default())) == t.digest)
+            {
+                self.cpu = Some((level, model));
+                return Ok(());
+            }
+            let message = "wrong result in the model's golden self-test".to_owned();
+            self.fallbacks.push(Fallback { code: "self-test", device: format!("cpu ({level})"), message });
+        }
+        Err(EngineError::SelfTest(*levels.last().unwrap_or(&Level::Scalar)))
+    }
+}
+
+fn digest(words: &[u32]) -> [u8; 32] {
+    Sha256::digest(bytemuck::cast_slice(words)).into()
+}
+
+/// About 2 MiB of activations: a core's level-2 cache and its share of the next.
+const CPU_SLICE_TOKENS: usize = 256;
+const GPU_SLICE_TOKENS: usize = 4096;

@@ -1,0 +1,147 @@
+//! What each step of a plan asks of the device: parameters, bindings and a grid.
+
+use plan::{BufferId, Epilogue, PoolKind, Signal, Stage, Step, WeightId};
+
+use super::{GpuError, GpuModel, weights::GpuWeight, weights::Groups};
+
+/// One dispatch.
+pub(super) struct Call<'a> {
+    pub(super) stage: Stage,
+    /// Value of the shader's override constant.
+    pub(super) variant: u32,
+    /// Words of the uniform parameters, in the order of the shader's table.
+    pub(super) params: Vec<u32>,
+    /// Bindings 1.. in order.
+    pub(super) sources: Vec<Source<'a>>,
+    /// Rows and columns of output the grid covers, in the stage's own units.
+    pub(super) grid: (usize, usize),
+}
+
+/// What is bound.
+pub(super) enum Source<'a> {
+    Plan(BufferId),
+    Weight(&'a wgpu::Buffer),
+}
+
+/// The dispatch of a step.
+pub(super) fn call<'a>(step: &Step, model: &'a GpuModel) -> Result<Call<'a>, GpuError> {
+    use Source::{Plan, Weight};
+    let stage = step.stage();
+    match *step {
+        Step::Embed(s) => {
+            let GpuWeight::Embedding { word, scale, position, position_shift } = weight(model, s.table)?
+            else {
+                return Err(wrong(s.table, "embedding tables"));
+            };
+            Ok(Call {
+                stage,
+                variant: 0,
+                params: vec![s.tokens as u32, s.width as u32, *position_shift],
+                sources: vec![
+                    Plan(s.ids),
+                    Plan(s.spans),
+                    Weight(word),
+                    Weight(scale),
+                    Weight(position),
+                    Plan(s.out),
+                ],
+                grid: (1, s.tokens * s.width.div_ceil(4)),
+            })
+        }
+        Step::LayerNorm(s) => {
+            let GpuWeight::Norm { gain_and_bias, exponent } = weight(model, s.norm)? else {
+                return Err(wrong(s.norm, "a norm"));
+            };
+            let residual = s.residual.unwrap_or(s.input);
+            Ok(Call {
+                stage,
+                variant: s.residual.is_some().into(),
+                params: vec![s.tokens as u32, s.width as u32, exponent.saturating_sub(2)],
+                sources: vec![Plan(s.input), Plan(residual), Weight(gain_and_bias), Plan(s.out)],
+                grid: (s.tokens, 1),
+            })
+        }
+        Step::Quantise(s) => {
+            let groups = Groups::new(s.groups);
+            let mut params = groups.ends.to_vec();
+            params.extend([groups.count, s.tokens as u32, s.width as u32, s.exponent_max]);
+            Ok(Call {
+                stage,
+                variant: (s.signal == Signal::Offset).into(),
+                params,
+                sources: vec![Plan(s.input), Plan(s.codes), Plan(s.scales)],
+                grid: (s.tokens, 1),
+            })
+        }
+        Step::Gemm(s) => gemm(&s, model),
+        Step::Attention(s) => {
+            let GpuWeight::Exp(exp) = weight(model, s.exp)? else {
+                return Err(wrong(s.exp, "an exp table"));
+            };
+            Ok(Call {
+                stage,
+                variant: 0,
+                params: vec![s.tokens as u32, s.heads as u32],
+                sources: vec![Plan(s.qkv), Plan(s.spans), Weight(exp), Plan(s.out)],
+                grid: (s.tokens, s.heads),
+            })
+        }
+        Step::Pool(s) => {
+            let GpuWeight::Columns(columns) = weight(model, s.permutation)? else {
+                return Err(wrong(s.permutation, "a permutation"));
+            };
+            let max = shaders::POOL_MAX_WIDTH;
+            if s.width > max {
+                let what = "pool width".to_owned();
+                return Err(GpuError::Limit { what, wanted: s.width as u64, max: max as u64 });
+            }
+            Ok(Call {
+                stage,
+                variant: (s.kind == PoolKind::First).into(),
+                params: vec![s.sequences as u32, s.width as u32],
+                sources: vec![Plan(s.input), Plan(s.spans), Weight(columns), Plan(s.out)],
+                grid: (s.sequences, 1),
+            })
+        }
+    }
+}
+
+fn gemm<'a>(step: &plan::Gemm, model: &'a GpuModel) -> Result<Call<'a>, GpuError> {
+    let GpuWeight::Gemm { weights, constants, groups, outputs, corrected } = weight(model, step.weight)?
+    else {
+        return Err(wrong(step.weight, "a matrix"));
+    };
+    // Epilogues without a table bind something in its place; their variants never read it.
+    let (variant, bound, table) = match step.epilogue {
+        Epilogue::Wide => (0, 0, constants),
+        Epilogue::Clamp { limit } => (1, limit, constants),
+        Epilogue::Gelu { table, offset } => match weight(model, table)? {
+            GpuWeight::Gelu(buffer) => (2, offset, buffer),
+            _ => return Err(wrong(table, "a GELU table")),
+        },
+    };
+    let mut params = groups.ends.to_vec();
+    params.extend([groups.count, step.tokens as u32, *outputs, (*corrected).into(), bound]);
+    Ok(Call {
+        stage: Stage::Gemm,
+        variant,
+        params,
+        sources: vec![
+            Source::Plan(step.codes),
+            Source::Plan(step.scales),
+            Source::Weight(weights),
+            Source::Weight(constants),
+            Source::Weight(table),
+            Source::Plan(step.out),
+        ],
+        grid: (step.tokens, *outputs as usize),
+    })
+}
+
+fn weight(model: &GpuModel, id: WeightId) -> Result<&GpuWeight, GpuError> {
+    model.weights.get(id.0).ok_or(wrong(id, "there"))
+}
+
+fn wrong(id: WeightId, wanted: &'static str) -> GpuError {
+    GpuError::Weight { index: id.0, wanted }
+}

@@ -1,0 +1,15 @@
+//! Runs a [`plan::Plan`] on the GPU or the CPU, with the same bits.
+//!
+//! [`Engine::open`] holds the devices, [`Engine::load`] puts a model on them and proves each with the model's
+//! golden self-test, [`Loaded::run`] runs plans. Whatever happens to the GPU on the way, the same plans run on
+//! the CPU instead and [`Loaded::status`] says why.
+
+mod cpu;
+mod engine;
+#[cfg(feature = "gpu")]
+pub mod gpu;
+mod status;
+
+pub use cpu::{Arena, CpuModel};
+pub use engine::{Device, Engine, EngineError, Loaded, Options, UnknownDevice};
+pub use status::{Backend, Fallback, Status};

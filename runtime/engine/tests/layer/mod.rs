@@ -1,0 +1,214 @@
+//! A transformer layer of random integers: every stage once or more, every variant but two.
+
+use plan::{
+    Agreement, Attention, BufferId, Embed, EmbeddingWeight, Epilogue, Gemm, GemmSection, GemmWeight,
+    LayerNorm, MAX_GROUPS, NormWeight, Plan, Pool, PoolKind, Quantise, SCALE_WORDS, Signal, Step, Upload,
+    Weight, WeightId, Weights,
+};
+
+/// Weights of the layer.
+pub(crate) struct Layer {
+    words: Vec<i8>,
+    scales: Vec<u16>,
+    positions: Vec<i16>,
+    gain: Vec<i16>,
+    bias: Vec<i32>,
+    matrices: [Vec<i8>; 4],
+    mc: Vec<u16>,
+    correction: Vec<i32>,
+    exp: Vec<u16>,
+    gelu: Vec<u8>,
+    places: Vec<u16>,
+}
+
+impl Layer {
+    /// One seed, one layer.
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = Random(seed ^ 0x5851_f42d_4c95_7f2d);
+        let mut many = |count: usize, most: i32| -> Vec<i32> {
+            (0..count).map(|_| (random.next() % (2 * most as u32 + 1)) as i32 - most).collect()
+        };
+        let mut matrix =
+            |k: usize, outputs: usize| many(k * outputs, 127).iter().map(|&c| c as i8).collect::<Vec<i8>>();
+        let matrices =
+            [matrix(WIDTH, 3 * WIDTH), matrix(WIDTH, WIDTH), matrix(WIDTH, FFN), matrix(FFN, WIDTH)];
+        let sums = |g: std::ops::Range<usize>| {
+            matrices[3]
+                .chunks_exact(FFN)
+                .map(move |row| 127 * row[g.clone()].iter().map(|&c| i32::from(c)).sum::<i32>())
+        };
+        let correction = sums(0..FFN_GROUPS[0]).chain(sums(FFN_GROUPS[0]..FFN)).collect();
+        Layer {
+            correction,
+            words: many(VOCAB * WIDTH, 127).iter().map(|&c| c as i8).collect(),
+            scales: many(VOCAB, 30_000).iter().map(|&s| s.unsigned_abs() as u16 + 1).collect(),
+            positions: many(POSITIONS * WIDTH, 32_767).iter().map(|&p| p as i16).collect(),
+            gain: many(WIDTH, 32_767).iter().map(|&g| g as i16).collect(),
+            bias: many(3 * WIDTH, 1 << 10),
+            mc: many(3 * WIDTH, 16_000).iter().map(|&m| (49_000 + m) as u16).collect(),
+            exp: (0..256)
+                .map(|i| (32_752.0 * (-(f64::from(i) + 0.5) / 256.0).exp2()).round() as u16)
+                .collect(),
+            gelu: (0..1280).map(|i| (174 - i * 174 / 1280) as u8).collect(),
+            places: (0..WIDTH as u16).map(|c| (c * 5 + 3) % WIDTH as u16).collect(),
+            matrices,
+        }
+    }
+
+    /// One forward pass over sequences of these lengths.
+    pub(crate) fn plan(&self, lengths: &[usize]) -> Plan {
+        let tokens: usize = lengths.iter().sum();
+        let (mut row_spans, mut spans, mut first) = (Vec::new(), Vec::new(), 0);
+        for &len in lengths {
+            (0..len).for_each(|_| row_spans.extend([first as u32, len as u32]));
+            spans.extend([first as u32, len as u32]);
+            first += len;
+        }
+        let token_ids: Vec<u32> = (0..tokens).map(|t| ((t * t + 3) % VOCAB) as u32).collect();
+        let wide = tokens * WIDTH;
+        let buffers = vec![
+            tokens,
+            2 * tokens,
+            2 * lengths.len(),
+            wide,
+            wide,
+            wide,
+            tokens * FFN / 4,
+            tokens * SCALE_WORDS,
+            wide * 3 / 2,
+            tokens * FFN / 2,
+            lengths.len() * WIDTH / 2,
+        ];
+        let upload = |buffer, words| Upload { buffer, words };
+        let uploads = vec![upload(IDS, token_ids), upload(ROW_SPANS, row_spans), upload(SPANS, spans)];
+        let longest = *lengths.iter().max().expect("a sequence");
+        let steps = steps(tokens, lengths.len(), longest);
+        Plan { buffers, uploads, steps, output: OUT, agreement: Agreement::Exact }
+    }
+
+    fn section(&self, matrix: usize, range: std::ops::Range<usize>, k: usize) -> GemmSection<'_> {
+        GemmSection {
+            outputs: range.len(),
+            q: &self.matrices[matrix][range.start * k..range.end * k],
+            mc: self.mc[..range.len()].into(),
+            bias: self.bias[..range.len()].into(),
+            correction: (matrix == 3).then(|| self.correction[..].into()),
+            accumulator_shift: if range.start == 0 { 2 } else { 1 },
+            scale_shift: 18,
+        }
+    }
+}
+
+impl Weights for Layer {
+    fn len(&self) -> usize {
+        9
+    }
+
+    fn get(&self, id: WeightId) -> Weight<'_> {
+        let gemm = |groups: [usize; MAX_GROUPS], sections| {
+            Weight::Gemm(GemmWeight { k: groups.iter().sum(), groups, sections })
+        };
+        match id.0 {
+            0 => Weight::Embedding(EmbeddingWeight {
+                width: WIDTH,
+                word: &self.words,
+                word_scale: self.scales[..].into(),
+                position: self.positions[..].into(),
+                position_shift: 5,
+            }),
+            1 => Weight::Norm(NormWeight {
+                gain: self.gain[..].into(),
+                exponent: 11,
+                bias: self.bias[..WIDTH].into(),
+            }),
+            2 => gemm(
+                GROUPS,
+                vec![
+                    self.section(0, 0..WIDTH, WIDTH),
+                    self.section(0, WIDTH..2 * WIDTH, WIDTH),
+                    self.section(0, 2 * WIDTH..3 * WIDTH, WIDTH),
+                ],
+            ),
+            3 => gemm([WIDTH, 0, 0, 0], vec![self.section(1, 0..WIDTH, WIDTH)]),
+            4 => gemm(GROUPS, vec![self.section(2, 0..FFN, WIDTH)]),
+            5 => gemm(FFN_GROUPS, vec![self.section(3, 0..WIDTH, FFN)]),
+            6 => Weight::Exp(self.exp[..].into()),
+            7 => Weight::Gelu(self.gelu[..].into()),
+            _ => Weight::Permutation(self.places[..].into()),
+        }
+    }
+}
+
+fn steps(tokens: usize, sequences: usize, longest: usize) -> Vec<Step> {
+    let norm = |input, residual, out| {
+        Step::LayerNorm(LayerNorm { tokens, width: WIDTH, input, residual, norm: WeightId(1), out })
+    };
+    let quantise = |input, signal, groups: [usize; MAX_GROUPS], exponent_max| {
+        let (width, codes, scales) = (groups.iter().sum(), CODES, SCALES);
+        Step::Quantise(Quantise { tokens, width, signal, input, groups, exponent_max, codes, scales })
+    };
+    let gemm = |weight, epilogue, out| {
+        Step::Gemm(Gemm { tokens, codes: CODES, scales: SCALES, weight: WeightId(weight), epilogue, out })
+    };
+    let gelu = Epilogue::Gelu { table: WeightId(7), offset: 174 };
+    vec![
+        Step::Embed(Embed { tokens, width: WIDTH, ids: IDS, spans: ROW_SPANS, table: WeightId(0), out: Y }),
+        norm(Y, None, X),
+        quantise(X, Signal::Signed, GROUPS, 6),
+        gemm(2, Epilogue::Clamp { limit: 4095 }, QKV),
+        Step::Attention(Attention {
+            tokens,
+            heads: WIDTH / 32,
+            longest,
+            qkv: QKV,
+            spans: ROW_SPANS,
+            exp: WeightId(6),
+            out: Y,
+        }),
+        quantise(Y, Signal::Signed, [WIDTH, 0, 0, 0], 0),
+        gemm(3, Epilogue::Wide, Y),
+        norm(Y, Some(X), X1),
+        quantise(X1, Signal::Signed, GROUPS, 6),
+        gemm(4, gelu, UP),
+        quantise(UP, Signal::Offset, FFN_GROUPS, 5),
+        gemm(5, Epilogue::Wide, Y),
+        norm(Y, Some(X1), X),
+        Step::Pool(Pool {
+            sequences,
+            width: WIDTH,
+            kind: PoolKind::Sum,
+            input: X,
+            spans: SPANS,
+            permutation: WeightId(8),
+            out: OUT,
+        }),
+    ]
+}
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as u32
+    }
+}
+
+const WIDTH: usize = 64;
+const FFN: usize = 96;
+const GROUPS: [usize; MAX_GROUPS] = [4, 12, 48, 0];
+const FFN_GROUPS: [usize; MAX_GROUPS] = [16, 80, 0, 0];
+const VOCAB: usize = 50;
+const POSITIONS: usize = 80;
+
+const IDS: BufferId = BufferId(0);
+const ROW_SPANS: BufferId = BufferId(1);
+const SPANS: BufferId = BufferId(2);
+const X: BufferId = BufferId(3);
+const X1: BufferId = BufferId(4);
+const Y: BufferId = BufferId(5);
+const CODES: BufferId = BufferId(6);
+const SCALES: BufferId = BufferId(7);
+const QKV: BufferId = BufferId(8);
+const UP: BufferId = BufferId(9);
+const OUT: BufferId = BufferId(10);

@@ -1,0 +1,170 @@
+//! What can be asked for.
+
+use std::{num::NonZeroUsize, path::PathBuf, str::FromStr, thread};
+
+use clap::{Parser, Subcommand};
+use edge_net::{Device, Level, local};
+
+/// Embeddings with the same bits on every device.
+#[derive(Debug, Parser)]
+#[command(name = "edge-net", version, about, max_term_width = 100)]
+pub(crate) struct Args {
+    /// Say nothing but errors on stderr
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more on stderr
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Embed texts on this machine
+    Embed(Embed),
+    /// List devices, features, limits and self-tests, and why a device is chosen
+    Doctor(Doctor),
+    /// List, fetch, make and check models
+    #[command(subcommand)]
+    Model(Model),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Model {
+    /// List the known models and what there is of them on this machine
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch a model and make it ready to run
+    Fetch {
+        /// The model
+        name: String,
+    },
+    /// Make the integer file of a model from its float weights
+    Quantize {
+        /// The model
+        name: String,
+        /// Recipe to apply [default: the model's own]
+        #[arg(long, value_name = "FILE", requires = "out")]
+        recipe: Option<PathBuf>,
+        /// Where to write the integer file [default: the cache]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Calibrate a model on texts and write the recipe (minutes)
+    Calibrate {
+        /// The model
+        name: String,
+        /// Texts, one a line
+        #[arg(long, value_name = "FILE")]
+        texts: PathBuf,
+        /// Where to write the recipe
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Write the recipe that leads from a model's weights to given integers
+    Recipe {
+        /// The model
+        name: String,
+        /// The integers
+        #[arg(long, value_name = "INT.safetensors")]
+        target: PathBuf,
+        /// Where to write the recipe
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Check a model's file and run its self-test on every device
+    Verify {
+        /// The model
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+/// Which model runs where.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Run {
+    /// Model: minilm or bge-small
+    #[arg(long, env = "EDGENET_MODEL", default_value = "minilm", value_name = "NAME")]
+    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) devices: Devices,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Devices {
+    /// Device: auto (a hardware GPU if one passes its self-test, else the CPU), gpu or cpu
+    #[arg(long, env = "EDGENET_DEVICE", default_value = "auto", value_parser = Device::from_str)]
+    pub(crate) device: Device,
+    /// CPU threads [default: one a core]
+    #[arg(long, env = "EDGENET_THREADS", value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// CPU level [default: the fastest that passes its self-test]
+    #[arg(long, env = "EDGENET_LEVEL", value_parser = level)]
+    pub(crate) level: Option<Level>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Embed {
+    /// Texts; without any, the lines of stdin
+    #[arg(value_name = "TEXT", conflicts_with = "jsonl")]
+    pub(crate) texts: Vec<String>,
+    /// One JSON document with whole vectors
+    #[arg(long, conflicts_with = "jsonl")]
+    pub(crate) json: bool,
+    /// Stream: one JSON string a line in, one JSON object a line out
+    #[arg(long)]
+    pub(crate) jsonl: bool,
+    /// Also print the cosine of every two texts
+    #[arg(long, conflicts_with = "jsonl")]
+    pub(crate) similarity: bool,
+    /// Most tokens in one piece of work [default: what suits the device]
+    #[arg(long, env = "EDGENET_BATCH_TOKENS", value_name = "N")]
+    pub(crate) batch_tokens: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+impl Devices {
+    /// The threads asked for, else one a core.
+    pub(crate) fn threads(&self) -> NonZeroUsize {
+        let cores = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        self.threads.unwrap_or_else(cores)
+    }
+}
+
+impl Run {
+    pub(crate) fn options(&self, batch_tokens: Option<NonZeroUsize>) -> local::Options {
+        local::Options {
+            model: self.model.clone(),
+            device: self.devices.device,
+            level: self.devices.level,
+            threads: self.devices.threads(),
+            batch_tokens,
+        }
+    }
+}
+
+fn level(name: &str) -> Result<Level, String> {
+    let level = Level::from_str(name).map_err(|e| e.to_string())?;
+    level.kernels().map(|_| level).map_err(|e| e.to_string())
+}

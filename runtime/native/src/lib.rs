@@ -1,0 +1,10 @@
+//! edge-net on a machine with an operating system: model files, the local embedder, the command line.
+//!
+//! [`local::Embedder`] embeds texts on this machine; [`model::Store`] finds, fetches and prepares the model it runs.
+
+mod files;
+pub mod local;
+pub mod model;
+
+pub use engine::{Backend, Device, Fallback, Status};
+pub use kernels_cpu::Level;

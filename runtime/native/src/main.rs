@@ -1,0 +1,7 @@
+//! The `edge-net` command.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Installs what the tests need, then runs every test: this machine, AArch64 under qemu, wasm under node.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+step "system packages"
+packages=()
+need() { command -v "$1" >/dev/null || packages+=("${@:2}"); }
+need qemu-aarch64 qemu-user
+need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+need node nodejs
+need pip3 python3-pip
+ls /usr/share/vulkan/icd.d/lvp_icd*.json >/dev/null 2>&1 || packages+=(mesa-vulkan-drivers)
+ldconfig -p | grep -q libvulkan.so.1 || packages+=(libvulkan1)
+if [ ${#packages[@]} -gt 0 ]; then
+  as_root=(); [ "$(id -u)" = 0 ] || as_root=(sudo)
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+fi
+
+step "Rust targets"
+installed=$(rustup target list --installed)
+for target in wasm32-unknown-unknown wasm32-wasip1 aarch64-unknown-linux-gnu; do
+  grep -qx "$target" <<<"$installed" || rustup target add "$target"
+done
+
+step "style"
+cargo fmt --all --check
+cargo clippy --workspace --all-targets --locked -- -D warnings
+cargo clippy -p engine --no-default-features --locked -- -D warnings
+
+step "the model, from its official weights"
+cargo build -p edge-net --locked
+cargo run --quiet --locked -- model fetch minilm
+mkdir -p target/models
+cargo run --quiet --locked -- model quantize minilm --out target/models/minilm-int.safetensors
+export EDGENET_TEST_MINILM="$PWD/target/models/minilm-int.safetensors"
+# From here on nothing may be skipped for want of a GPU, a model or the reference data that lies beside the project.
+export EDGENET_TEST_ALL=1
+[ ! -d ../shared/data ] || export EDGENET_TEST_SHARED=1
+
+step "tests on this machine"
+if cargo nextest --version >/dev/null 2>&1; then
+  cargo nextest run --workspace --locked
+else
+  cargo test --workspace --locked
+fi
+
+step "NEON under qemu"
+cross=(-p kernels-cpu -p edge-net-tests --no-default-features --locked)
+cargo test --target aarch64-unknown-linux-gnu "${cross[@]}" --test kernels --test twin
+cargo test --target aarch64-unknown-linux-gnu "${cross[@]}" --test whole_model reference
+
+step "simd128 under node"
+cargo test --target wasm32-wasip1 "${cross[@]}" --test kernels --test twin
+cargo test --target wasm32-wasip1 "${cross[@]}" --test whole_model reference
+
+step "pure crates import nothing"
+cargo build -p purity --target wasm32-unknown-unknown --locked
+node -e '
+  const bytes = require("fs").readFileSync("target/wasm32-unknown-unknown/debug/purity.wasm");
+  const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytes));
+  console.log(`${imports.length} imports`, imports);
+  process.exit(imports.length === 0 ? 0 : 1);'

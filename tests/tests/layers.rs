@@ -1,0 +1,107 @@
+//! The house's arrows only go down: which crate may know which, read from `cargo metadata`.
+
+use std::{collections::BTreeMap, process::Command};
+
+use serde_json::Value;
+
+/// Crates and the crates of ours they may depend on. A crate that is not listed fails the test, so that a
+/// newcomer decides where it belongs.
+const MAY_KNOW: &[(&str, &[&str])] = &[
+    ("plan", &[]),
+    ("kernels-cpu", &["plan"]),
+    ("shaders", &["plan"]),
+    ("models", &["plan"]),
+    ("engine", &["plan", "kernels-cpu", "shaders"]),
+    ("edge-net", &["plan", "kernels-cpu", "models", "engine"]),
+    ("bench", &["plan", "kernels-cpu", "shaders", "models", "engine", "edge-net"]),
+    ("purity", &["plan", "kernels-cpu", "models"]),
+    ("edge-net-tests", &["plan", "kernels-cpu", "shaders", "models", "engine", "edge-net"]),
+];
+
+/// Crates of others that a crate of ours must never reach, by any path of normal dependencies.
+const MUST_NOT_REACH: &[(&str, &[&str])] = &[
+    ("plan", &["wgpu", "tokio", "getrandom"]),
+    ("kernels-cpu", &["wgpu", "tokio", "getrandom"]),
+    ("shaders", &["wgpu", "tokio", "getrandom"]),
+    ("models", &["wgpu", "tokio", "getrandom", "tokenizers", "candle-core"]),
+];
+
+#[test]
+fn arrows_only_go_down() {
+    assert_eq!(violations(&Graph::of_the_workspace()), Vec::<String>::new());
+}
+
+/// An arrow that goes up is caught.
+#[test]
+fn a_planted_fault_is_caught() {
+    let mut graph = Graph::of_the_workspace();
+    graph.edges.get_mut("plan").expect("a crate").push("engine".into());
+    let caught = violations(&graph);
+    assert!(caught.contains(&"plan must not know engine".to_owned()), "{caught:?}");
+}
+
+fn violations(graph: &Graph) -> Vec<String> {
+    let mut found = Vec::new();
+    for member in &graph.members {
+        let Some((_, allowed)) = MAY_KNOW.iter().find(|(name, _)| name == member) else {
+            found.push(format!("{member} has no place in the layers"));
+            continue;
+        };
+        let ours = graph.edges[member].iter().filter(|d| graph.members.contains(d));
+        found.extend(
+            ours.filter(|d| !allowed.contains(&d.as_str())).map(|d| format!("{member} must not know {d}")),
+        );
+    }
+    for (name, forbidden) in MUST_NOT_REACH {
+        let reached = graph.reachable(name);
+        found.extend(
+            forbidden
+                .iter()
+                .filter(|f| reached.contains(&f.to_string()))
+                .map(|f| format!("{name} reaches {f}")),
+        );
+    }
+    found
+}
+
+/// Normal dependencies by crate name.
+struct Graph {
+    members: Vec<String>,
+    edges: BTreeMap<String, Vec<String>>,
+}
+
+impl Graph {
+    fn of_the_workspace() -> Graph {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+        let args = ["metadata", "--format-version=1", "--locked", "--manifest-path", manifest];
+        let output = Command::new(env!("CARGO")).args(args).output().expect("cargo metadata runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+        let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+        let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
+        let name_of: BTreeMap<String, String> =
+            list(&metadata["packages"]).iter().map(|p| (text(&p["id"]), text(&p["name"]))).collect();
+        let members =
+            list(&metadata["workspace_members"]).iter().map(|id| name_of[&text(id)].clone()).collect();
+        let mut edges: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for node in list(&metadata["resolve"]["nodes"]) {
+            let normal = |dep: &&Value| list(&dep["dep_kinds"]).iter().any(|k| k["kind"].is_null());
+            let deps = list(&node["deps"]);
+            let names = deps.iter().filter(normal).map(|dep| name_of[&text(&dep["pkg"])].clone());
+            edges.entry(name_of[&text(&node["id"])].clone()).or_default().extend(names);
+        }
+        Graph { members, edges }
+    }
+
+    fn reachable(&self, from: &str) -> Vec<String> {
+        let mut seen = vec![from.to_owned()];
+        let mut next = 0;
+        while let Some(name) = seen.get(next).cloned() {
+            let deps = self.edges.get(&name).into_iter().flatten();
+            let unseen: Vec<String> = deps.filter(|d| !seen.contains(d)).cloned().collect();
+            seen.extend(unseen);
+            next += 1;
+        }
+        seen
+    }
+}
