@@ -1,3 +1,4 @@
+#!/usr/bin/env -S node --no-warnings
 // Runs a test binary built for wasm32-wasip1 under Node's WASI; cargo passes its path and the arguments.
 import { readFile } from "node:fs/promises";
 import { WASI } from "node:wasi";

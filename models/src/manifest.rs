@@ -72,7 +72,7 @@ pub const MODELS: &[Manifest] = &[
             pooling: Pooling::Cls,
         },
         recipe: None,
-        integer_sha256: Some("70192b287e92544ea8e8f676187ee154ada6a5583ea8da5f03193b4c32eacb38"),
+        integer_sha256: None,
     },
 ];
 

@@ -58,7 +58,8 @@ unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
             for _ in 0..segment.quads / 2 {
                 for r in 0..R {
                     let at = code.add(r * tile.k).cast::<u32>();
-                    let c = [at.read_unaligned(), at.add(1).read_unaligned()].map(|c| vreinterpret_s8_u32(vdup_n_u32(c)));
+                    let c = [at.read_unaligned(), at.add(1).read_unaligned()]
+                        .map(|c| vreinterpret_s8_u32(vdup_n_u32(c)));
                     for (i, sum) in sum[r].iter_mut().enumerate() {
                         let first = vmull_s8(vld1_s8(word.add(8 * i)), c[0]);
                         let both = vmlal_s8(first, vld1_s8(word.add(4 * PANEL + 8 * i)), c[1]);

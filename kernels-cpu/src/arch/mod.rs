@@ -5,6 +5,7 @@
 //! need intrinsics or assembly.
 
 #![allow(unsafe_code)]
+#![allow(clippy::needless_range_loop, reason = "register tiles are indexed by row and panel")]
 
 use crate::{Kernels, Level};
 

@@ -25,14 +25,18 @@ use crate::bert::{
 /// The AVX-512 level.
 pub(crate) struct Avx512;
 
-super::level!(Avx512, features = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,bmi1,bmi2,lzcnt", {
-    fn pack(&self, weight: &GemmWeight<'_>) -> PackedGemm {
-        let mut packed = plan::pack_gemm(weight);
-        // Adding 128 to a byte is flipping its top bit.
-        packed.words.iter_mut().for_each(|w| *w ^= 0x8080_8080);
-        packed
+super::level!(
+    Avx512,
+    features = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,bmi1,bmi2,lzcnt",
+    {
+        fn pack(&self, weight: &GemmWeight<'_>) -> PackedGemm {
+            let mut packed = plan::pack_gemm(weight);
+            // Adding 128 to a byte is flipping its top bit.
+            packed.words.iter_mut().for_each(|w| *w ^= 0x8080_8080);
+            packed
+        }
     }
-});
+);
 
 /// Whether the processor has every feature the level's functions enable.
 pub(super) fn is_supported() -> bool {
@@ -146,10 +150,8 @@ fn gelu_block(block: &mut [[i16; PANEL]; 4], table: &[u8; GELU], offset: i16) {
         let positive = _mm512_max_epi16(h, _mm512_setzero_si512());
         _mm512_add_epi16(_mm512_sub_epi16(positive, _mm512_cvtepu8_epi16(tail)), offset)
     };
-    let out = [
-        finish(h[0], _mm512_castsi512_si256(tail)),
-        finish(h[1], _mm512_extracti64x4_epi64::<1>(tail)),
-    ];
+    let out =
+        [finish(h[0], _mm512_castsi512_si256(tail)), finish(h[1], _mm512_extracti64x4_epi64::<1>(tail))];
     // SAFETY: arrays of the same size.
     unsafe { block.as_mut_ptr().cast::<[__m512i; 2]>().write_unaligned(out) };
 }

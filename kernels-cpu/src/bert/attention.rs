@@ -132,8 +132,7 @@ impl Head {
     #[inline(always)]
     fn rows<P: Pairs, const R: usize>(&mut self, at: Place<'_>, exp: &[u16; 256], out: &mut [i32]) -> usize {
         let start = |r: usize| (at.row + r) * 3 * at.width + at.column;
-        let q: [&[Pair]; R] =
-            std::array::from_fn(|r| at.qkv[start(r)..start(r) + COLUMNS].as_chunks().0);
+        let q: [&[Pair]; R] = std::array::from_fn(|r| at.qkv[start(r)..start(r) + COLUMNS].as_chunks().0);
         let mut tile = [[0; COLUMNS]; R];
         let mut top = [[i32::MIN; COLUMNS]; R];
         for (b, keys) in self.keys.iter().enumerate() {

@@ -182,7 +182,7 @@ impl<D: Dot> Form for Gelu<'_, D> {
     #[inline(always)]
     fn put(&mut self, place: usize, y: Lanes) {
         for (h, y) in self.cells[self.count].iter_mut().zip(y) {
-            *h = y.min(32767).max(-32767) as i16;
+            *h = y.clamp(-32767, 32767) as i16;
         }
         self.places[self.count] = place;
         self.count += 1;

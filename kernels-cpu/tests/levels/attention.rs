@@ -5,10 +5,9 @@ use crate::{
     inputs::{Difference, Random, same},
 };
 
-pub fn check(kernels: &dyn Kernels) -> Result<usize, Difference> {
-    let exp: Vec<u16> = (0..256)
-        .map(|i| (2047.0 * 16.0 * (-(f64::from(i) + 0.5) / 256.0).exp2()).round() as u16)
-        .collect();
+pub(crate) fn check(kernels: &dyn Kernels) -> Result<usize, Difference> {
+    let exp: Vec<u16> =
+        (0..256).map(|i| (2047.0 * 16.0 * (-(f64::from(i) + 0.5) / 256.0).exp2()).round() as u16).collect();
     let mut cases = 0;
     for len in [0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65] {
         for fill in FILLS {

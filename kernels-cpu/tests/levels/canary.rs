@@ -6,9 +6,9 @@ use kernels_cpu::{
 use plan::Stage;
 
 /// `kernels` with the fault in `stage`.
-pub struct Planted<'a> {
-    pub kernels: &'a dyn Kernels,
-    pub stage: Stage,
+pub(crate) struct Planted<'a> {
+    pub(crate) kernels: &'a dyn Kernels,
+    pub(crate) stage: Stage,
 }
 
 macro_rules! planted {

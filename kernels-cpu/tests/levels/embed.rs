@@ -3,7 +3,7 @@ use plan::EmbeddingWeight;
 
 use crate::inputs::{Difference, Random, same};
 
-pub fn check(kernels: &dyn Kernels) -> Result<usize, Difference> {
+pub(crate) fn check(kernels: &dyn Kernels) -> Result<usize, Difference> {
     let (vocab, positions) = (9, 40);
     let mut cases = 0;
     for (width, shift) in [(384, 4), (384, 0), (32, 15), (4, 7)] {
@@ -40,7 +40,7 @@ pub fn check(kernels: &dyn Kernels) -> Result<usize, Difference> {
 }
 
 /// First row and length of each row's sequence.
-pub fn spans(lengths: &[usize]) -> Vec<u32> {
+pub(crate) fn spans(lengths: &[usize]) -> Vec<u32> {
     let mut first = 0;
     let mut spans = Vec::new();
     for &len in lengths {

@@ -3,7 +3,7 @@ use plan::{GemmSection, GemmWeight, MAX_GROUPS, RowScale};
 
 use crate::inputs::{Difference, Random, same};
 
-pub fn check(kernels: &dyn Kernels) -> Result<usize, Difference> {
+pub(crate) fn check(kernels: &dyn Kernels) -> Result<usize, Difference> {
     let mut cases = 0;
     let qkv = Shape { groups: [4, 12, 48, 320], sections: &[384, 384, 384], offset: false };
     let out = Shape { groups: [384, 0, 0, 0], sections: &[384], offset: false };
@@ -89,7 +89,7 @@ fn sections(shape: Shape, fill: Fill, exponent: u32, random: &mut Random) -> Vec
     let weights = |(i, &outputs): (usize, &usize)| {
         let q: Vec<i8> = fill.codes(outputs * k, random);
         let row = |row: &[i8]| row.iter().map(|&q| i64::from(q).abs()).sum::<i64>();
-        let widest = q.chunks_exact(k).map(row).max().unwrap_or(1).max(1) * code << exponent;
+        let widest = (q.chunks_exact(k).map(row).max().unwrap_or(1).max(1) * code) << exponent;
         assert!(widest <= 1 << 30, "a case outside the scheme: {widest}");
         let accumulator_shift = ((1i64 << 30) / widest).ilog2().min(12);
         let mut bias: Vec<i32> = random.values(outputs, -(1 << 20), 1 << 20);
@@ -118,13 +118,7 @@ fn corrections(q: &[i8], groups: [usize; MAX_GROUPS]) -> Vec<i32> {
 }
 
 /// Codes and scales; exponents fall in the first rows and come in any order in the others.
-fn rows(
-    shape: Shape,
-    count: usize,
-    fill: Fill,
-    exponent: u32,
-    random: &mut Random,
-) -> (Vec<i8>, Vec<u32>) {
+fn rows(shape: Shape, count: usize, fill: Fill, exponent: u32, random: &mut Random) -> (Vec<i8>, Vec<u32>) {
     let (mut codes, mut scales) = (Vec::new(), Vec::new());
     for row in 0..count {
         let row_codes = fill.codes(shape.groups.iter().sum(), random);

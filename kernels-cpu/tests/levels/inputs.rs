@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The first element in which a level and the oracle differ.
 #[derive(Debug)]
-pub struct Difference(String);
+pub(crate) struct Difference(String);
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -13,7 +13,11 @@ impl fmt::Display for Difference {
 }
 
 /// Compares what a level wrote with what the oracle wrote.
-pub fn same<T: PartialEq + fmt::Debug>(case: &str, found: &[T], wanted: &[T]) -> Result<(), Difference> {
+pub(crate) fn same<T: PartialEq + fmt::Debug>(
+    case: &str,
+    found: &[T],
+    wanted: &[T],
+) -> Result<(), Difference> {
     if found.len() != wanted.len() {
         return Err(Difference(format!("{case}: {} elements, oracle {}", found.len(), wanted.len())));
     }
@@ -24,7 +28,7 @@ pub fn same<T: PartialEq + fmt::Debug>(case: &str, found: &[T], wanted: &[T]) ->
 }
 
 /// SplitMix64: a seed is a case.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -36,18 +40,23 @@ impl Random {
     }
 
     /// Within `low..=high`.
-    pub fn within(&mut self, low: i64, high: i64) -> i64 {
-        low + (u128::from(self.next()) * (high - low + 1) as u128 >> 64) as i64
+    pub(crate) fn within(&mut self, low: i64, high: i64) -> i64 {
+        low + ((u128::from(self.next()) * (high - low + 1) as u128) >> 64) as i64
     }
 
     /// `len` values within `low..=high`.
-    pub fn values<T: TryFrom<i64, Error: fmt::Debug>>(&mut self, len: usize, low: i64, high: i64) -> Vec<T> {
+    pub(crate) fn values<T: TryFrom<i64, Error: fmt::Debug>>(
+        &mut self,
+        len: usize,
+        low: i64,
+        high: i64,
+    ) -> Vec<T> {
         (0..len).map(|_| T::try_from(self.within(low, high)).expect("bounds of the type")).collect()
     }
 }
 
 /// Rows of one kind of ugliness each, `low..=high` being the edge of the format.
-pub fn ugly_rows(width: usize, low: i64, high: i64, seed: u64) -> Vec<(String, Vec<i32>)> {
+pub(crate) fn ugly_rows(width: usize, low: i64, high: i64, seed: u64) -> Vec<(String, Vec<i32>)> {
     let mut random = Random(seed);
     let mut rows = Vec::new();
     let mut add = |name: &str, row: Vec<i64>| {

@@ -3,7 +3,7 @@ use plan::PoolKind;
 
 use crate::inputs::{Difference, Random, same, ugly_rows};
 
-pub fn check(kernels: &dyn Kernels) -> Result<usize, Difference> {
+pub(crate) fn check(kernels: &dyn Kernels) -> Result<usize, Difference> {
     let mut cases = 0;
     for width in [384, 32, 6] {
         let mut random = Random(width as u64);

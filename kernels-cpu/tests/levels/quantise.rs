@@ -2,11 +2,13 @@ use kernels_cpu::{Kernels, QuantiseArgs, QuantiseInput, oracle};
 
 use crate::inputs::{Difference, Random, same, ugly_rows};
 
-pub fn check(kernels: &dyn Kernels) -> Result<usize, Difference> {
+pub(crate) fn check(kernels: &dyn Kernels) -> Result<usize, Difference> {
     let mut cases = 0;
     // The scheme's range is amplitude * 2^exponent < 2^30.
     let edge = (1 << 29) - 1;
-    for groups in [[4, 12, 48, 320], [384, 0, 0, 0], [64, 320, 0, 0], [4, 4, 4, 4], [4, 0, 0, 0], [20, 8, 0, 0]] {
+    for groups in
+        [[4, 12, 48, 320], [384, 0, 0, 0], [64, 320, 0, 0], [4, 4, 4, 4], [4, 0, 0, 0], [20, 8, 0, 0]]
+    {
         let width = groups.iter().sum();
         for exponent_max in [0, 5, 6] {
             let mut rows: Vec<_> = ugly_rows(width, -edge, edge, 2).into_iter().map(|r| r.1).collect();

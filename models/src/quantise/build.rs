@@ -12,7 +12,7 @@ use super::{Progress, tables};
 
 /// Chooses the integer codes of a weight matrix.
 pub(super) trait Rounding {
-    /// Codes [rows, cols] with |code| <= the limit of its column, standing for `code * steps[row]`.
+    /// Codes `[rows, cols]` with |code| <= the limit of its column, standing for `code * steps[row]`.
     fn round(&mut self, site: Site, matrix: &Scaled) -> Result<Vec<i32>, QuantiseError>;
 }
 
@@ -96,11 +96,11 @@ pub(super) struct Points {
 /// A weight matrix in the integer model's order of rows and columns, with the step of each row.
 pub(super) struct Scaled {
     pub(super) cols: usize,
-    /// [rows, cols]
+    /// `[rows, cols]`
     pub(super) weights: Vec<f64>,
-    /// [rows]
+    /// `[rows]`
     pub(super) steps: Vec<f64>,
-    /// [cols], largest magnitude of a code
+    /// `[cols]`, largest magnitude of a code
     pub(super) limits: Vec<f64>,
 }
 
@@ -116,7 +116,7 @@ pub(super) struct Prepared {
     /// mc of each row: step = mc * levels / 2^exponent.
     pub(super) multipliers: Vec<u16>,
     exponent: i32,
-    /// Real bias, [rows].
+    /// Real bias, `[rows]`.
     bias: Vec<f64>,
     op: Op,
 }
@@ -303,7 +303,7 @@ fn split_copies(codes: &[i32], cols: usize, order: &[u16]) -> Vec<i8> {
     split
 }
 
-/// 127 times the row sums of each group, [groups, rows]: the activation codes of FFN-down stand for code + 127.
+/// 127 times the row sums of each group, `[groups, rows]`: the activation codes of FFN-down stand for code + 127.
 pub(super) fn corrections(q: &[i8], groups: &[usize], rows: usize) -> Vec<i32> {
     let width: usize = groups.iter().sum();
     let mut corr = Vec::with_capacity(groups.len() * rows);

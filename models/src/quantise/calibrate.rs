@@ -38,9 +38,9 @@ struct Statistics {
 }
 
 struct SiteStatistics {
-    /// Weighted sum of x x^T, lower triangle, [width, width].
+    /// Weighted sum of x x^T, lower triangle, `[width, width]`.
     moment: Vec<f64>,
-    /// [width]
+    /// `[width]`
     largest: Vec<f64>,
 }
 

@@ -1,6 +1,6 @@
 //! Plain f32 matrix products for calibration, laid out so that the compiler vectorises them.
 
-/// A matrix [rows, cols] stored in panels of [`PANEL`] rows: [rows / PANEL][cols][PANEL], zero-padded.
+/// A matrix `[rows, cols]` stored in panels of [`PANEL`] rows: `[rows / PANEL][cols][PANEL]`, zero-padded.
 pub(super) struct Packed {
     panels: Vec<f32>,
     rows: usize,
@@ -8,7 +8,7 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// Packs a row-major [rows, cols] matrix.
+    /// Packs a row-major `[rows, cols]` matrix.
     pub(super) fn rows(matrix: &[f32], cols: usize) -> Self {
         let rows = matrix.len() / cols;
         let mut panels = vec![0.0; rows.div_ceil(PANEL) * cols * PANEL];
@@ -21,7 +21,7 @@ impl Packed {
         Self { panels, rows, cols }
     }
 
-    /// `left * self^T` for a row-major left [m, cols]: [m, rows].
+    /// `left * self^T` for a row-major left `[m, cols]`: `[m, rows]`.
     pub(super) fn times(&self, left: &[f32]) -> Vec<f32> {
         let mut out = vec![0.0; left.len() / self.cols * self.rows];
         self.multiply(left, &mut out, |_| self.rows);
@@ -47,7 +47,7 @@ impl Packed {
     }
 }
 
-/// `rows^T rows` of a row-major [m, cols] matrix, [cols, cols]; only entries with column <= row are filled.
+/// `rows^T rows` of a row-major `[m, cols]` matrix, `[cols, cols]`; only entries with column <= row are filled.
 pub(super) fn gram(rows: &[f32], cols: usize) -> Vec<f32> {
     let columns = transpose(rows, cols);
     let mut out = vec![0.0; cols * cols];
@@ -55,7 +55,7 @@ pub(super) fn gram(rows: &[f32], cols: usize) -> Vec<f32> {
     out
 }
 
-/// [m, cols] to [cols, m].
+/// `[m, cols]` to `[cols, m]`.
 pub(super) fn transpose(matrix: &[f32], cols: usize) -> Vec<f32> {
     let rows = matrix.len() / cols;
     let mut out = vec![0.0; matrix.len()];

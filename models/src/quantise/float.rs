@@ -12,11 +12,11 @@ use crate::bert::{BertConfig, Pooling};
 pub struct FloatBert<'a> {
     pub(super) config: BertConfig,
     pub(super) bytes: &'a [u8],
-    /// [vocab_size, hidden]
+    /// `[vocab_size, hidden]`
     pub(super) word: Weights<'a>,
-    /// [at least max_tokens, hidden]
+    /// `[at least max_tokens, hidden]`
     pub(super) position: Weights<'a>,
-    /// [types, hidden]; only row 0 is used
+    /// `[types, hidden]`; only row 0 is used
     pub(super) token_type: Weights<'a>,
     pub(super) norm: Norm<'a>,
     pub(super) layers: Vec<Layer<'a>>,
@@ -24,13 +24,13 @@ pub struct FloatBert<'a> {
 
 pub(super) type Weights<'a> = Cow<'a, [f32]>;
 
-/// Gain and offset of a LayerNorm, each [hidden].
+/// Gain and offset of a LayerNorm, each `[hidden]`.
 pub(super) struct Norm<'a> {
     pub(super) gamma: Weights<'a>,
     pub(super) beta: Weights<'a>,
 }
 
-/// `y = weight x + bias` with weight [out, in].
+/// `y = weight x + bias` with weight `[out, in]`.
 pub(super) struct Linear<'a> {
     pub(super) weight: Weights<'a>,
     pub(super) bias: Weights<'a>,

@@ -8,7 +8,7 @@ use crate::bert::{BertConfig, Pooling};
 
 /// What the inputs of the GEMMs look like, layer by layer, during a forward pass.
 pub(super) trait Observe {
-    /// `input` [tokens, width] feeds the GEMMs of this site. Where its result goes through a LayerNorm, `spread`
+    /// `input` `[tokens, width]` feeds the GEMMs of this site. Where its result goes through a LayerNorm, `spread`
     /// holds the variance of that LayerNorm's input per token.
     fn see(&mut self, layer: usize, input: Input, values: &[f32], spread: Option<&[f32]>);
 }
@@ -36,7 +36,7 @@ struct Matrix<'a> {
 }
 
 impl FloatBert<'_> {
-    /// The L2-normalised sentence vector of one token sequence, [hidden_size]. Packs all weights on every call: meant
+    /// The L2-normalised sentence vector of one token sequence, `[hidden_size]`. Packs all weights on every call: meant
     /// for tests and comparisons.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl<'a> Encoder<'a> {
         Self { float, layers, cdf: cdf.collect() }
     }
 
-    /// Token vectors of the last layer, [tokens of all sequences, hidden]. The sequences were checked.
+    /// Token vectors of the last layer, `[tokens of all sequences, hidden]`. The sequences were checked.
     pub(super) fn forward(&self, sequences: &[&[u32]], observe: &mut dyn Observe) -> Vec<f32> {
         let h = self.float.config.hidden_size;
         let mut x = self.embedding(sequences);

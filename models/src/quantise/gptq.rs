@@ -3,11 +3,11 @@
 //! For one output row with weights w and the inputs' second moment H = sum x x^T, the codes should make
 //! (w - q s)^T H (w - q s) small. Columns are rounded one after the other, most energetic first; with U upper
 //! triangular and inv(H) = U^T U, rounding column j with error e changes the best values of the later columns by
-//! -e U[j][k] / U[j][j].
+//! `-e U[j][k] / U[j][j]`.
 
 use super::build::{Scaled, nearest_code};
 
-/// Codes [rows, cols] of a matrix whose inputs have the second moment `moment` [cols, cols], in the order of its
+/// Codes `[rows, cols]` of a matrix whose inputs have the second moment `moment` `[cols, cols]`, in the order of its
 /// columns. Damped by 1 % of the mean diagonal. None when the moment is zero or not finite.
 pub(super) fn round(matrix: &Scaled, moment: &[f64]) -> Option<Vec<i32>> {
     let n = matrix.cols;

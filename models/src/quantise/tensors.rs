@@ -32,10 +32,16 @@ pub struct IntTensor {
 
 /// A whole integer model: what `numerics.md` section 3 calls the file.
 ///
-/// Tensors: `word` i8 [vocab, hidden], `word_s` u16 [vocab], `pos` i16 [tokens, hidden], `perm` u16 [hidden],
-/// `exp2` u16 [256], `gelu` u8 [1280], `vocab` u8 [bytes], `ln0.{g,b}`, and per layer N `layer.N.{query, key,
-/// value, o, up, down}.{q i8 [out, in], mc u16 [out], b i32 [out]}`, `layer.N.down.corr` i32 [groups, hidden],
-/// `layer.N.{ln1, ln2}.{g i16, b i32} [hidden]`. Scalars live in the metadata as decimal strings.
+/// ```text
+/// word  i8 [vocab, hidden]    word_s u16 [vocab]      pos  i16 [tokens, hidden]
+/// perm  u16 [hidden]          exp2   u16 [256]        gelu u8 [1280]
+/// ln0.g i16 [hidden]          ln0.b  i32 [hidden]     vocab u8 [bytes]
+/// layer.N.{query, key, value, o, up, down}: .q i8 [out, in], .mc u16 [out], .b i32 [out]
+/// layer.N.down.corr i32 [groups, hidden]
+/// layer.N.{ln1, ln2}: .g i16 [hidden], .b i32 [hidden]
+/// ```
+///
+/// Scalars (`pos_e`, `*.e`, `*.t`, `*.S`), group sizes and labels are strings in the metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IntTensors {
     /// Scalars and labels, by key.

@@ -1,0 +1,200 @@
+//! What `edge-net embed` promises, on a small generated model.
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::Stdio,
+};
+
+use common::{Sandbox, hex, run};
+use serde_json::Value;
+
+#[test]
+fn texts_give_a_short_table() {
+    let said = run(Sandbox::new("table").tiny().args(["embed", "hello world", "the cat"]), b"").expect(0);
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert!(lines[0].starts_with("text") && lines[0].contains("tokens"), "{}", said.out);
+    assert!(lines[1].starts_with("hello world") && lines[1].contains(" 4 "), "{}", said.out);
+    assert!(lines[2].starts_with("the cat"), "{}", said.out);
+    let last = lines.last().unwrap();
+    assert!(last.contains("2 texts, 8 tokens, cpu (") && last.ends_with(" ms"), "{last}");
+}
+
+#[test]
+fn lines_of_stdin_are_texts() {
+    let sandbox = Sandbox::new("lines");
+    let said = run(sandbox.tiny().args(["embed", "--json"]), b"hello\r\n\nthe cat").expect(0);
+    let rows = said.json()["embeddings"].clone();
+    let texts: Vec<&str> = rows.as_array().unwrap().iter().map(|r| r["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, ["hello", "", "the cat"]);
+    assert_eq!(rows[1]["tokens"], 2);
+    run(sandbox.tiny().args(["embed"]), b"").expect(0);
+}
+
+#[test]
+fn json_holds_whole_exact_vectors_and_the_cosines() {
+    let texts = ["hello", "world", "hello"];
+    let said = run(Sandbox::new("json").tiny().args(["embed", "--json", "--similarity"]).args(texts), b"");
+    let json = said.expect(0).json();
+    assert_eq!(json["model"], "minilm");
+    assert_eq!(json["dimensions"], 32);
+    let rows = json["embeddings"].as_array().unwrap();
+    for row in rows {
+        assert_eq!(digest_of(row), row["digest"].as_str().unwrap());
+    }
+    assert_eq!(rows[0]["digest"], rows[2]["digest"]);
+    assert_ne!(rows[0]["digest"], rows[1]["digest"]);
+    let cosine = |i: usize, j: usize| json["similarity"][i][j].as_f64().unwrap();
+    assert_eq!((cosine(0, 0), cosine(0, 2)), (1.0, 1.0));
+    assert_eq!(cosine(0, 1), cosine(1, 0));
+    assert!(cosine(0, 1) < 1.0);
+}
+
+#[test]
+fn jsonl_streams_objects_in_order() {
+    let sandbox = Sandbox::new("jsonl");
+    let words = ["hello", "the cat", "", "\\u0041\\n\\\"b\\\"", "zebra"];
+    let many: String = (0..500).map(|i| format!("\"{} {i}\"\n", words[i % words.len()])).collect();
+    let said = run(sandbox.tiny().args(["embed", "--jsonl"]), many.as_bytes()).expect(0);
+    let rows = said.lines();
+    assert_eq!(rows.len(), 500);
+    for (i, row) in rows.iter().enumerate() {
+        assert_eq!(row["index"], i);
+        assert_eq!(digest_of(row), row["digest"].as_str().unwrap());
+        let mut keys: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["digest", "embedding", "index", "tokens", "truncated"]);
+    }
+    // Batches, threads and levels leave no trace in the result.
+    for settings in [["--batch-tokens", "7"], ["--threads", "1"], ["--level", "scalar"], ["--device", "cpu"]] {
+        let other = run(sandbox.tiny().args(["embed", "--jsonl"]).args(settings), many.as_bytes()).expect(0);
+        assert_eq!(other.out, said.out, "{settings:?}");
+    }
+}
+
+#[test]
+fn a_long_text_is_truncated_and_says_so() {
+    let text = format!("\"{}\"\n", "cat ".repeat(5000));
+    let said = run(Sandbox::new("long").tiny().args(["embed", "--jsonl"]), text.as_bytes()).expect(0);
+    let row = &said.lines()[0];
+    assert_eq!((row["tokens"].as_u64(), row["truncated"].as_bool()), (Some(256), Some(true)));
+}
+
+#[test]
+fn one_line_is_answered_before_the_next_is_sent() {
+    let sandbox = Sandbox::new("interactive");
+    let mut command = sandbox.tiny();
+    let command = command.args(["embed", "--jsonl"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    for (i, word) in ["hello", "world", "cat"].iter().enumerate() {
+        writeln!(stdin, "\"{word}\"").unwrap();
+        let row: Value = serde_json::from_str(&stdout.next().unwrap().unwrap()).unwrap();
+        assert_eq!(row["index"], i);
+    }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn bad_input_names_its_line_and_loses_none_before_it() {
+    let sandbox = Sandbox::new("bad");
+    let cases: [(&[u8], &str); 6] = [
+        (b"\"hello\"\nhello\n\"cat\"\n", "line 2: not a JSON string: "),
+        (b"\"hello\"\n{\"a\":1}\n", "line 2: not a JSON string: "),
+        (b"\"hello\"\n\"cat\n", "line 2: not a JSON string: "),
+        (b"\"hello\"\n\n\"cat\"\n", "line 2: empty, expected a JSON string"),
+        (b"\"hello\"\n\"a\xffb\"\n", "line 2: invalid UTF-8 at byte 3"),
+        (b"\"hello\"\n\"\\ud800\"\n", "line 2: not a JSON string: "),
+    ];
+    for (input, message) in cases {
+        let said = run(sandbox.tiny().args(["embed", "--jsonl"]), input).expect(1).says(&[message]);
+        assert_eq!(said.lines().len(), 1, "{message}");
+    }
+    let many = [b"\"hello\"\n".repeat(3000), b"oops\n".to_vec()].concat();
+    let said = run(sandbox.tiny().args(["embed", "--jsonl"]), &many).expect(1).says(&["line 3001: "]);
+    assert_eq!(said.lines().len(), 3000);
+
+    let said = run(sandbox.tiny().args(["embed"]), b"hello\n\xff\n").expect(1).says(&["line 2: invalid UTF-8"]);
+    assert!(said.out.contains("hello"), "{}", said.out);
+    let said = run(sandbox.tiny().args(["embed", "--json"]), b"hello\n\xff\n").expect(1);
+    assert_eq!(said.json()["embeddings"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_line_without_end_is_refused_before_it_fills_the_memory() {
+    let huge = vec![b'a'; (16 << 20) + 2];
+    let said = run(Sandbox::new("huge").tiny().args(["embed"]), &huge).expect(1);
+    said.says(&["line 1: longer than 16777216 bytes"]);
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_names_what_is_wrong() {
+    let sandbox = Sandbox::new("usage");
+    let cases: [(&[&str], &[&str]); 8] = [
+        (&["embed", "x", "--device", "tpu"], &["tpu", "auto, gpu, cpu"]),
+        (&["embed", "x", "--model", "gpt"], &["unknown model \"gpt\"", "minilm", "bge-small"]),
+        (&["embed", "x", "--threads", "0"], &["--threads"]),
+        (&["embed", "x", "--level", "sse9"], &["sse9", "scalar"]),
+        (&["embed", "x", "--jsonl"], &["--jsonl"]),
+        (&["embed", "--wrong"], &["--wrong"]),
+        (&["model", "quantize", "minilm", "--recipe", "r"], &["--out"]),
+        (&["sing"], &["sing"]),
+    ];
+    for (args, parts) in cases {
+        let said = run(sandbox.edge_net().args(args), b"").expect(2).says(parts);
+        assert_eq!(said.out, "", "{args:?}");
+    }
+    run(sandbox.edge_net().env("EDGENET_LEVEL", "sse9").args(["embed", "x"]), b"").expect(2).says(&["sse9"]);
+    run(sandbox.edge_net().env("EDGENET_DEVICE", "tpu").args(["embed", "x"]), b"").expect(2).says(&["tpu"]);
+}
+
+#[test]
+fn flags_win_over_variables() {
+    let sandbox = Sandbox::new("precedence");
+    let mut command = sandbox.tiny();
+    let said = run(command.env("EDGENET_LEVEL", "portable").args(["embed", "cat"]), b"").expect(0);
+    assert!(said.out.contains("cpu (portable)"), "{}", said.out);
+    let mut command = sandbox.tiny();
+    let command = command.env("EDGENET_LEVEL", "portable").env("EDGENET_DEVICE", "tpu");
+    let said = run(command.args(["embed", "cat", "--level", "scalar", "--device", "cpu"]), b"").expect(0);
+    assert!(said.out.contains("cpu (scalar)"), "{}", said.out);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let sandbox = Sandbox::new("pipe");
+    let mut command = sandbox.tiny();
+    let command = command.args(["embed", "--jsonl", "--quiet"]).stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    drop(child.stdout.take());
+    // Endless input: only the closed output can end the command.
+    let feed = std::thread::spawn(move || while stdin.write_all(b"\"hello world\"\n").is_ok() {});
+    let output = child.wait_with_output().unwrap();
+    feed.join().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn quiet_says_nothing_and_data_stays_on_stdout() {
+    let sandbox = Sandbox::new("quiet");
+    let said = run(sandbox.tiny().args(["embed", "--jsonl", "--quiet"]), b"\"cat\"\n").expect(0);
+    assert_eq!((said.err.as_str(), said.lines().len()), ("", 1));
+    let said = run(sandbox.tiny().args(["embed", "--jsonl", "--verbose", "--device", "auto"]), b"\"cat\"\n");
+    assert_eq!(said.expect(0).lines().len(), 1);
+}
+
+/// The digest that the printed values themselves give: they are exact.
+fn digest_of(row: &Value) -> String {
+    let values = row["embedding"].as_array().unwrap().iter();
+    let bytes = values.flat_map(|v| {
+        let scaled = v.as_f64().unwrap() * 32768.0;
+        assert_eq!(scaled.fract(), 0.0);
+        (scaled as i16).to_le_bytes()
+    });
+    hex(&bytes.collect::<Vec<u8>>())
+}
