@@ -1,19 +1,27 @@
 //! Plain Rust on whatever the target's baseline offers.
+//!
+//! Products of 16-bit pairs, added in 32 bits, are the one dot product that every vector unit has and that compilers
+//! find by themselves.
 
-use plan::PANEL;
+use plan::{GemmWeight, PANEL, PackedGemm};
 
 use crate::bert::{
     attention::{COLUMNS, Pair, Pairs},
-    gemm::{Acc, Dot, Tile},
+    gemm::{Acc, Dot, Tile, pack_pairs},
 };
 
 /// The portable level.
 pub(crate) struct Portable;
 
-super::level!(Portable);
+super::level!(Portable, {
+    fn pack(&self, weight: &GemmWeight<'_>) -> PackedGemm {
+        pack_pairs(weight)
+    }
+});
 
 impl Dot for Portable {
     const ROWS: usize = 4;
+    const QUAD_WORDS: usize = 2 * PANEL;
 
     #[inline(always)]
     fn panels(_: usize) -> usize {
@@ -22,32 +30,43 @@ impl Dot for Portable {
 
     #[inline(always)]
     fn tile(tile: &Tile<'_>, acc: &mut Acc) {
-        for row in 0..tile.rows {
-            let codes = tile.codes[row * tile.k..].as_chunks::<4>().0;
-            for panel in 0..tile.panels {
-                let words = tile.words[panel * tile.k * 4..].as_chunks::<PANEL>().0;
-                let (mut sum, mut quad) = ([0i32; PANEL], 0);
-                for segment in tile.segments {
-                    sum.iter_mut().for_each(|s| *s = s.wrapping_shl(segment.shifts[row]));
-                    let quads = quad..quad + segment.quads;
-                    for (code, words) in codes[quads.clone()].iter().zip(&words[quads.clone()]) {
-                        add_quad(&mut sum, *code, words);
-                    }
-                    quad = quads.end;
-                }
-                acc.0[row * tile.panels + panel] = sum;
+        let weights: &[[Pair; PANEL]] = bytemuck::cast_slice(tile.words);
+        for (row, sum) in acc.0.iter_mut().enumerate().take(tile.rows) {
+            let codes = tile.codes[row * tile.k..].as_chunks::<2>().0;
+            let mut pair = 0;
+            *sum = [0; PANEL];
+            for segment in tile.segments {
+                sum.iter_mut().for_each(|s| *s = s.wrapping_shl(segment.shifts[row]));
+                let span = pair..pair + 2 * segment.quads;
+                add_pairs(sum, &codes[span.clone()], &weights[span.clone()]);
+                pair = span.end;
             }
         }
     }
 }
 
+/// Adds the products of a row's pairs. Eight pairs make a step: long enough that the loop over the panel stays
+/// a loop, which compilers vectorise, and that its sums are loaded and stored seldom.
 #[inline(always)]
-fn add_quad(sum: &mut [i32; PANEL], code: [i8; 4], words: &[u32; PANEL]) {
-    let [a, b, c, d] = code.map(i32::from);
-    for (sum, &word) in sum.iter_mut().zip(words) {
-        let word = word as i32;
-        let dot = a * (word << 24 >> 24) + b * (word << 16 >> 24) + c * (word << 8 >> 24) + d * (word >> 24);
-        *sum = sum.wrapping_add(dot);
+fn add_pairs(sum: &mut [i32; PANEL], codes: &[[i8; 2]], weights: &[[Pair; PANEL]]) {
+    let (codes, last_codes) = codes.as_chunks::<8>();
+    let (weights, last_weights) = weights.as_chunks::<8>();
+    for (codes, weights) in codes.iter().zip(weights) {
+        add_step(sum, codes, weights);
+    }
+    for (&code, &weights) in last_codes.iter().zip(last_weights) {
+        add_step(sum, &[code], &[weights]);
+    }
+}
+
+#[inline(always)]
+fn add_step<const N: usize>(sum: &mut [i32; PANEL], codes: &[[i8; 2]; N], weights: &[[Pair; PANEL]; N]) {
+    let codes = codes.map(|c| c.map(i16::from));
+    for (lane, sum) in sum.iter_mut().enumerate() {
+        for ([a, b], weights) in codes.into_iter().zip(weights) {
+            let [x, y] = weights[lane];
+            *sum = sum.wrapping_add(i32::from(a) * i32::from(x) + i32::from(b) * i32::from(y));
+        }
     }
 }
 

@@ -1,25 +1,29 @@
 //! WebAssembly's fixed-width SIMD, chosen when the module is built.
 //!
-//! `i32x4.dot_i16x8_s` multiplies 16-bit pairs and adds them in 32 bits. Weights are widened as they are loaded; an
-//! accumulator holds two halves of two outputs, which are added when the tile is done. No relaxed
-//! instruction is used: their results may differ between machines.
+//! `i32x4.dot_i16x8_s` multiplies 16-bit pairs and adds them in 32 bits, so weights are packed as such pairs. No
+//! relaxed instruction is used: their results may differ between machines.
 
 use std::arch::wasm32::*;
 
-use plan::PANEL;
+use plan::{GemmWeight, PANEL, PackedGemm};
 
 use crate::bert::{
     attention::{COLUMNS, Pair, Pairs},
-    gemm::{Acc, Dot, Tile},
+    gemm::{Acc, Dot, Tile, pack_pairs},
 };
 
 /// The simd128 level.
 pub(crate) struct Simd128;
 
-super::level!(Simd128);
+super::level!(Simd128, {
+    fn pack(&self, weight: &GemmWeight<'_>) -> PackedGemm {
+        pack_pairs(weight)
+    }
+});
 
 impl Dot for Simd128 {
     const ROWS: usize = 2;
+    const QUAD_WORDS: usize = 2 * PANEL;
 
     #[inline(always)]
     fn panels(_: usize) -> usize {
@@ -39,15 +43,15 @@ impl Dot for Simd128 {
     }
 }
 
-/// `R` rows by one panel: eight accumulators a row, each two halves of two outputs.
+/// `R` rows by one panel, four accumulators a row.
 ///
 /// # Safety
 /// The tile passed [`Tile::check`] and has `R` rows and one panel.
 #[inline]
 unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
     unsafe {
-        let mut sum = [[i32x4_splat(0); 8]; R];
-        let (mut code, mut word) = (tile.codes.as_ptr(), tile.words.as_ptr().cast::<i8>());
+        let mut sum = [[i32x4_splat(0); 4]; R];
+        let (mut code, mut word) = (tile.codes.as_ptr(), tile.words.as_ptr().cast::<v128>());
         for segment in tile.segments {
             for r in 0..R {
                 for sum in &mut sum[r] {
@@ -55,26 +59,27 @@ unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
                 }
             }
             for _ in 0..segment.quads {
-                let mut c = [i32x4_splat(0); R];
+                let mut pairs = [[i32x4_splat(0); 2]; R];
                 for r in 0..R {
-                    let quad = v128_load32_splat(code.add(r * tile.k).cast());
-                    c[r] = i16x8_extend_low_i8x16(quad);
+                    let quad = i16x8_extend_low_i8x16(v128_load32_splat(code.add(r * tile.k).cast()));
+                    pairs[r] =
+                        [i32x4_shuffle::<0, 0, 0, 0>(quad, quad), i32x4_shuffle::<1, 1, 1, 1>(quad, quad)];
                 }
-                for i in 0..8 {
-                    let two = i16x8_load_extend_i8x8(word.add(8 * i));
-                    for r in 0..R {
-                        sum[r][i] = i32x4_add(sum[r][i], i32x4_dot_i16x8(two, c[r]));
+                for half in 0..2 {
+                    for i in 0..4 {
+                        let weights = v128_load(word.add(4 * half + i));
+                        for r in 0..R {
+                            sum[r][i] = i32x4_add(sum[r][i], i32x4_dot_i16x8(weights, pairs[r][half]));
+                        }
                     }
                 }
                 code = code.add(4);
-                word = word.add(4 * PANEL);
+                word = word.add(8);
             }
         }
         for r in 0..R {
             for i in 0..4 {
-                let (a, b) = (sum[r][2 * i], sum[r][2 * i + 1]);
-                let four = i32x4_add(i32x4_shuffle::<0, 2, 4, 6>(a, b), i32x4_shuffle::<1, 3, 5, 7>(a, b));
-                v128_store(acc.0[r].as_mut_ptr().add(4 * i).cast(), four);
+                v128_store(acc.0[r].as_mut_ptr().add(4 * i).cast(), sum[r][i]);
             }
         }
     }

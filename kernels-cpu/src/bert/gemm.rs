@@ -18,7 +18,7 @@
 
 use std::{marker::PhantomData, ops::Range};
 
-use plan::{MAX_GROUPS, PANEL, PackedGemm, RowScale, SCALE_WORDS};
+use plan::{GemmWeight, MAX_GROUPS, PANEL, PackedGemm, RowScale, SCALE_WORDS};
 
 use super::{math::ms16, quantise::group_ranges};
 use crate::{GemmArgs, Output};
@@ -55,8 +55,10 @@ pub(crate) struct Segment {
 pub(crate) struct Tile<'a> {
     /// Codes from the first column of the first segment on; rows are `k` apart.
     pub(crate) codes: &'a [i8],
-    /// Packed words from the first quad of the first segment on; panels are `4 * k` words apart.
+    /// Packed words from the first quad of the first segment on; panels are `k / 4 * quad_words` apart.
     pub(crate) words: &'a [u32],
+    /// [`Dot::QUAD_WORDS`].
+    pub(crate) quad_words: usize,
     /// Columns of the whole matrix.
     pub(crate) k: usize,
     /// Rows, at most [`Dot::ROWS`].
@@ -75,7 +77,7 @@ impl Tile<'_> {
         assert!(self.rows >= 1 && self.panels >= 1 && self.rows * self.panels <= MAX_CELLS);
         assert!(self.segments.iter().all(|s| s.quads >= 1) && quads * 4 <= self.k);
         assert!(self.codes.len() >= (self.rows - 1) * self.k + quads * 4);
-        assert!(self.words.len() >= (self.panels - 1) * self.k * 4 + quads * PANEL);
+        assert!(self.words.len() >= ((self.panels - 1) * (self.k / 4) + quads) * self.quad_words);
     }
 }
 
@@ -85,6 +87,8 @@ pub(crate) trait Dot {
     const ROWS: usize;
     /// What packed weights have on top of the canonical ones.
     const OFFSET: i32 = 0;
+    /// Packed words of a quad of a panel: 16 of four bytes each, or 32 of [`pack_pairs`].
+    const QUAD_WORDS: usize = PANEL;
 
     /// Most panels of a tile with `rows` rows.
     fn panels(rows: usize) -> usize;
@@ -108,6 +112,20 @@ pub(crate) trait Dot {
             *h = (*h).max(0).wrapping_sub(i16::from(tail)).wrapping_add(offset);
         }
     }
+}
+
+/// Packs for levels whose dot product takes pairs of 16-bit factors: a quad of a panel is first the pairs of
+/// columns 0 and 1 of its 16 outputs, then those of columns 2 and 3.
+pub(crate) fn pack_pairs(weight: &GemmWeight<'_>) -> PackedGemm {
+    let mut packed = plan::pack_gemm(weight);
+    let pair = |low: u8, high: u8| bytemuck::cast([i16::from(low as i8), i16::from(high as i8)]);
+    let quads = packed.words.chunks_exact(PANEL).flat_map(|quad| {
+        let first = quad.iter().map(|w| w.to_le_bytes()).map(move |[a, b, _, _]| pair(a, b));
+        let second = quad.iter().map(|w| w.to_le_bytes()).map(move |[_, _, c, d]| pair(c, d));
+        first.chain(second)
+    });
+    packed.words = quads.collect();
+    packed
 }
 
 /// Entries of the GELU table.
@@ -367,8 +385,10 @@ impl<'a> Product<'a> {
         let k = self.packed.k;
         let tile = |first: usize, segments: &[Segment], acc: &mut Acc| {
             let codes = &self.codes[rows.start * k + first..rows.end * k];
-            let words = &self.packed.words[panel * k * 4 + first * 4..(panel + panels) * k * 4];
-            D::tile(&Tile { codes, words, k, rows: rows.len(), panels, segments }, acc);
+            let quad = |panel: usize, column: usize| (panel * k + column) / 4 * D::QUAD_WORDS;
+            let words = &self.packed.words[quad(panel, first)..quad(panel + panels, 0)];
+            let (rows, quad_words) = (rows.len(), D::QUAD_WORDS);
+            D::tile(&Tile { codes, words, quad_words, k, rows, panels, segments }, acc);
         };
         if let Some(segments) = segments {
             return tile(0, &segments[..self.groups], acc);

