@@ -35,7 +35,7 @@ pub struct Package {
 }
 
 /// Every model, the default first.
-pub const MODELS: &[Manifest] = &[
+pub static MODELS: &[Manifest] = &[
     Manifest {
         name: "minilm",
         repo: "sentence-transformers/all-MiniLM-L6-v2",

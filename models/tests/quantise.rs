@@ -4,10 +4,10 @@ mod quantise_support;
 
 use std::collections::BTreeMap;
 
-use models::bert::{BertConfig, Pooling};
+use models::bert::{BertConfig, IntModelError, Pooling};
 use models::quantise::{
-    FloatBert, FloatModelError, IntData, IntModelError, IntTensors, Layout, QuantiseError, Recipe,
-    RecipeError, calibrate, nearest, quantise,
+    FloatBert, FloatModelError, IntData, IntTensors, Layout, QuantiseError, Recipe, RecipeError, calibrate,
+    nearest, quantise,
 };
 use quantise_support::{Lcg, config, texts, weights};
 use sha2::{Digest, Sha256};

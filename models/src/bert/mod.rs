@@ -1,9 +1,12 @@
 //! Integer-exact BERT sentence encoders (MiniLM, BGE).
 
+mod bounds;
 mod config;
+mod error;
 mod file;
 mod plan;
 
 pub use config::{BertConfig, ConfigError, Pooling};
-pub use file::{FileError, IntBert, ModelBytes};
+pub use error::IntModelError;
+pub use file::{IntBert, ModelBytes};
 pub use plan::{BatchError, digest};

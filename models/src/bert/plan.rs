@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::{
-    BertConfig, FileError, IntBert, Pooling,
-    file::{FFN_EXPONENT_MAX, HIDDEN_EXPONENT_MAX, ids},
+    BertConfig, IntBert, IntModelError, Pooling,
+    file::{FFN_EXPONENT_MAX, GELU_OFFSET, HIDDEN_EXPONENT_MAX, ids},
 };
 
 /// Why a batch of token sequences cannot be embedded.
@@ -83,16 +83,17 @@ impl IntBert {
     ///
     /// # Errors
     /// When the golden metadata is missing, malformed or does not fit the model.
-    pub fn self_test(&self) -> Result<SelfTest, FileError> {
-        let fail = |key: &str, problem: String| FileError::Metadata { key: key.into(), problem };
-        let entry = |key: &str| self.metadata().get(key).ok_or_else(|| fail(key, "is missing".into()));
-        let batch: Vec<Vec<u32>> =
-            serde_json::from_str(entry("golden.ids")?).map_err(|e| fail("golden.ids", e.to_string()))?;
+    pub fn self_test(&self) -> Result<SelfTest, IntModelError> {
+        let entry = |key: &str| {
+            let value = self.metadata().get(key);
+            value.ok_or_else(|| IntModelError::MissingMetadata { key: key.into() })
+        };
+        let bad = |key: &str, value: &str| IntModelError::Metadata { key: key.into(), value: value.into() };
+        let (ids, sha256) = (entry("golden.ids")?, entry("golden.sha256")?);
+        let batch: Vec<Vec<u32>> = serde_json::from_str(ids).map_err(|_| bad("golden.ids", ids))?;
         let batch: Vec<&[u32]> = batch.iter().map(Vec::as_slice).collect();
-        let plan = self.plan(&batch).map_err(|e| fail("golden.ids", e.to_string()))?;
-        let text = entry("golden.sha256")?;
-        let digest =
-            parse_hex(text).ok_or_else(|| fail("golden.sha256", format!("\"{text}\" is not a SHA-256")))?;
+        let plan = self.plan(&batch).map_err(|_| bad("golden.ids", ids))?;
+        let digest = parse_hex(sha256).ok_or_else(|| bad("golden.sha256", sha256))?;
         Ok(SelfTest { plan, digest })
     }
 }
@@ -232,6 +233,3 @@ fn parse_hex(text: &str) -> Option<[u8; 32]> {
     }
     Some(bytes)
 }
-
-/// `-min(gelu)` in Q10: added so that the input of the down projection is never negative.
-const GELU_OFFSET: u32 = 174;

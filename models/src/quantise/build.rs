@@ -4,11 +4,12 @@
 //! forward by GPTQ, or read from a recipe) is the one thing that varies, behind [`Rounding`]. All arithmetic is f64
 //! `+ - * / sqrt floor ceil` in a fixed order, so that every target computes the same integers.
 
-use super::error::{IntModelError, QuantiseError};
+use super::error::QuantiseError;
 use super::float::{FloatBert, Linear, Norm};
 use super::layout::Layout;
 use super::tensors::{IntData, IntTensors};
 use super::{Progress, tables};
+use crate::bert::IntModelError;
 
 /// Chooses the integer codes of a weight matrix.
 pub(super) trait Rounding {

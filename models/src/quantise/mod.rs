@@ -14,12 +14,11 @@ mod forward;
 mod gptq;
 mod layout;
 mod recipe;
-mod tables;
+pub(crate) mod tables;
 mod tensors;
-mod validate;
 
 pub use calibrate::calibrate;
-pub use error::{FloatModelError, IntModelError, LayoutError, QuantiseError, RecipeError};
+pub use error::{FloatModelError, LayoutError, QuantiseError, RecipeError};
 pub use float::{FloatBert, config_from_json};
 pub use layout::{GroupRule, Layout};
 pub use recipe::Recipe;

@@ -17,12 +17,12 @@ use sha2::{Digest, Sha256};
 
 use super::build::{self, Rounding, Scaled, Site, nearest_code};
 use super::coder::{Bit, Coder, Decoder, Encoder};
-use super::error::{IntModelError, QuantiseError, RecipeError};
+use super::error::{QuantiseError, RecipeError};
 use super::float::FloatBert;
 use super::layout::Layout;
 use super::tensors::IntTensors;
 use super::{Progress, hex};
-use crate::bert::BertConfig;
+use crate::bert::{BertConfig, IntModelError};
 
 /// How a calibrated integer model differs from nearest rounding of the weights it was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,12 +5,12 @@
 
 /// `EXP[i] = round(levels * 16 * 2^(-(i + 0.5) / 256))`: the fraction of a base-2 softmax exponent. `levels` is
 /// [`BertConfig::probability_levels`](crate::bert::BertConfig::probability_levels).
-pub(super) fn exp2(levels: u32) -> Vec<u16> {
+pub(crate) fn exp2(levels: u32) -> Vec<u16> {
     (0..256).map(|i| round(exp2_exact(levels, i)) as u16).collect()
 }
 
 /// `GT[i] = round(1024 * a * Phi(-a))`, a = (4i + 2) / 1024: what GELU takes off `max(h, 0)`, Q10.
-pub(super) fn gelu() -> Vec<u8> {
+pub(crate) fn gelu() -> Vec<u8> {
     (0..GELU_ENTRIES).map(|i| round(gelu_exact(i)) as u8).collect()
 }
 

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use plan::MAX_GROUPS;
 use safetensors::{Dtype, SafeTensors};
 
-use super::error::IntModelError;
-use crate::bert::BertConfig;
+use crate::bert::IntModelError;
+use crate::bert::{BertConfig, IntBert};
 
 /// The elements of one tensor, row-major.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,15 @@ impl IntTensors {
     pub const FORMAT: &'static str = "edge-net.int-bert";
     /// Version of the arithmetic, metadata key `numerics`.
     pub const NUMERICS: &'static str = "1";
+
+    /// Checks that this is a model every device computes alike: shapes, ranges and overflow bounds, by loading
+    /// it as an engine would. The contents of `vocab` are the tokenizer's to check.
+    ///
+    /// # Errors
+    /// Names the tensor or metadata key at fault.
+    pub fn validate(&self) -> Result<BertConfig, IntModelError> {
+        IntBert::from_bytes(Arc::new(self.to_safetensors())).map(|model| model.config().clone())
+    }
 
     /// Serialises to safetensors. The bytes depend on the contents alone: header and order are written here, not
     /// by the crate. The data starts at a multiple of 64 bytes; tensors go by falling alignment, those whose size

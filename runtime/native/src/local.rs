@@ -1,11 +1,16 @@
 //! Embeddings on this machine, without any network.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{
+    mem,
+    num::NonZeroUsize,
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use engine::{Device, Engine, EngineError, Loaded, Status};
 use kernels_cpu::Level;
 use models::{
-    bert::{BatchError, FileError, IntBert, digest},
+    bert::{BatchError, IntBert, IntModelError, digest},
     tokenizer::WordPiece,
 };
 use thiserror::Error;
@@ -23,6 +28,8 @@ pub struct Options {
     pub level: Option<Level>,
     /// CPU threads.
     pub threads: NonZeroUsize,
+    /// Part of the name of the GPU wanted; `None` takes the fastest.
+    pub adapter: Option<String>,
     /// Most tokens in one plan; `None` takes what suits the device. Has no influence on the vectors.
     pub batch_tokens: Option<NonZeroUsize>,
 }
@@ -35,6 +42,7 @@ impl Default for Options {
             device: engine.device,
             level: engine.level,
             threads: engine.threads,
+            adapter: None,
             batch_tokens: None,
         }
     }
@@ -55,7 +63,7 @@ pub enum Error {
         /// The file.
         path: String,
         /// What is wrong with it.
-        error: FileError,
+        error: Box<IntModelError>,
     },
     /// Vocabulary and weights do not belong together.
     #[error(transparent)]
@@ -144,12 +152,16 @@ impl Embedder {
         let pieces = WordPiece::new(model.bert.vocab());
         let pieces = pieces.map_err(|error| ModelError::Vocab { path: model.path.clone(), error })?;
         let test = model.bert.self_test();
-        let test = test.map_err(|error| Error::SelfTest { path: model.path.display().to_string(), error })?;
+        let test = test.map_err(|error| Error::SelfTest {
+            path: model.path.display().to_string(),
+            error: error.into(),
+        })?;
         let engine = engine::Options {
             device: options.device,
             level: options.level,
             threads: options.threads,
-            ..Default::default()
+            #[cfg(feature = "gpu")]
+            gpu: engine::gpu::GpuOptions { adapter: options.adapter.clone(), ..Default::default() },
         };
         let bert = model.bert;
         let loaded = async { Engine::open(engine).await?.load(bert.clone(), Some(test)).await };
@@ -158,25 +170,35 @@ impl Embedder {
         Ok(Embedder { bert, tokeniser, loaded, batch_tokens: options.batch_tokens })
     }
 
-    /// One vector a text, in order. Memory beyond the result does not grow with the number of texts.
+    /// One vector a text, in order. Memory beyond the result does not grow with the number of texts: they are
+    /// tokenised on a thread of their own, one batch ahead of the device.
     ///
     /// # Errors
     /// If the device fails and no other can take over.
-    pub fn embed<T: AsRef<str>>(&mut self, texts: &[T]) -> Result<Vec<Embedding>, Error> {
+    pub fn embed<T: AsRef<str> + Sync>(&mut self, texts: &[T]) -> Result<Vec<Embedding>, Error> {
         let (tokeniser, capacity) = (self.tokeniser(), self.capacity());
-        let mut results = Vec::with_capacity(texts.len());
-        let (mut batch, mut tokens) = (Vec::new(), 0);
-        for text in texts {
-            let encoded = tokeniser.encode(text.as_ref());
-            tokens += encoded.ids.len();
-            batch.push(encoded);
-            if tokens >= capacity {
+        let (sender, batches) = mpsc::sync_channel(1);
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let (mut batch, mut tokens) = (Vec::new(), 0);
+                for text in texts {
+                    let encoded = tokeniser.encode(text.as_ref());
+                    tokens += encoded.ids.len();
+                    batch.push(encoded);
+                    // A receiver that is gone has failed and says so itself.
+                    if tokens >= capacity && sender.send(mem::take(&mut batch)).is_err() {
+                        return;
+                    }
+                    tokens %= capacity;
+                }
+                drop(sender.send(batch));
+            });
+            let mut results = Vec::with_capacity(texts.len());
+            for batch in batches {
                 results.append(&mut self.run(&batch)?);
-                (batch, tokens) = (Vec::new(), 0);
             }
-        }
-        results.append(&mut self.run(&batch)?);
-        Ok(results)
+            Ok(results)
+        })
     }
 
     /// One vector a tokenised text, in order. Best given about [`Embedder::capacity`] tokens at a time.

@@ -3,7 +3,7 @@
 use std::{fmt, io, path::PathBuf};
 
 use models::{
-    bert::{BatchError, FileError},
+    bert::{BatchError, IntModelError},
     manifest::Manifest,
     quantise::{FloatModelError, QuantiseError, RecipeError},
     tokenizer::VocabError,
@@ -71,7 +71,7 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        error: FileError,
+        error: Box<IntModelError>,
     },
     /// The config beside float weights is malformed or outside what the integer scheme carries.
     #[error("{path}: {error}", path = path.display())]
@@ -79,7 +79,7 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        error: FloatModelError,
+        error: Box<FloatModelError>,
     },
     /// Float weights cannot be quantised.
     #[error("{path}: {error}", path = path.display())]
@@ -87,7 +87,7 @@ pub enum ModelError {
         /// The weights.
         path: PathBuf,
         /// What is wrong with them.
-        error: QuantiseError,
+        error: Box<QuantiseError>,
     },
     /// A recipe is damaged.
     #[error("recipe of \"{name}\": {error}")]
@@ -95,7 +95,7 @@ pub enum ModelError {
         /// The model.
         name: &'static str,
         /// What is wrong with it.
-        error: RecipeError,
+        error: Box<RecipeError>,
     },
     /// A vocabulary is malformed.
     #[error("vocabulary of {path}: {error}", path = path.display())]
