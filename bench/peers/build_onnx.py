@@ -8,6 +8,7 @@ REFERENCE_JSON has `items` of `text` and `embedding`; the f32 model must reprodu
 """
 import hashlib
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -120,13 +121,13 @@ def build(tensors):
     return model
 
 
-def check(model_dir, out_dir, reference):
+def check(out_dir, reference):
     from ort_peer import Peer
 
     items = json.loads(reference.read_text())["items"]
     expected = np.array([i["embedding"] for i in items])
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    found = Peer("ort-f32", 2, model_dir, out_dir).encode([i["text"] for i in items], 8)
+    found = Peer("ort-f32", 2, out_dir).encode([i["text"] for i in items], 8)
     cosine = float((found * expected).sum(1).min())
     print(f"f32 graph against {len(items)} reference embeddings: cosine min {cosine:.7f}")
     if not cosine >= COSINE_MIN:
@@ -137,9 +138,10 @@ def main(model_dir, out_dir, reference=None):
     model_dir, out_dir = Path(model_dir), Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     full, small = out_dir / "model.onnx", out_dir / "model_int8.onnx"
+    shutil.copyfile(model_dir / "vocab.txt", out_dir / "vocab.txt")
     onnx.save(build(read_safetensors(model_dir / "model.safetensors")), full)
     if reference and Path(reference).exists():
-        check(model_dir, out_dir, Path(reference))
+        check(out_dir, Path(reference))
     else:
         print("not run: check of the f32 graph (no reference embeddings beside the project)")
     quantize_dynamic(full, small, per_channel=True, weight_type=QuantType.QInt8)

@@ -1,6 +1,8 @@
 """ONNX Runtime beside us: one engine, one process, one JSON object a line on stdin and on stdout.
 
-usage: ort_peer.py ENGINE THREADS MODEL_DIR ONNX_DIR       ENGINE: ort-f32 or ort-int8
+usage: ort_peer.py ENGINE THREADS DIR BATCH
+
+ENGINE is ort-f32 or ort-int8, DIR what build_onnx.py wrote, BATCH a batch size or `auto`.
 
 request                                  answer
 {"op": "load", "texts": [...]}           {"tokens", "version", "setting"}    the corpus of the runs
@@ -8,8 +10,8 @@ request                                  answer
 {"op": "one", "text", "times"}           {"p50_ms"}                          one text alone
 {"op": "embed", "texts": [...]}          {"vectors": [[...]]}
 
-Texts are sorted by length and padded to the longest of their batch; `load` tries every batch size of BATCHES on a part
-of the corpus and keeps the fastest.
+Texts are sorted by tokens and padded to the longest of their batch. `auto` tries every batch size of BATCHES on the
+corpus (its first TRIAL_TEXTS) and keeps the fastest.
 """
 import json
 import os
@@ -18,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-MAX_TOKENS, BATCHES, TRIAL_TEXTS = 256, (1, 2, 4, 8, 16, 32), 120
+MAX_TOKENS, BATCHES, TRIAL_TEXTS = 256, (4, 8, 16, 32), 1000
 FILES = {"ort-f32": "model.onnx", "ort-int8": "model_int8.onnx"}
 
 if __name__ == "__main__":
@@ -31,15 +33,15 @@ import tokenizers
 
 
 class Peer:
-    def __init__(self, engine, threads, model_dir, onnx_dir):
-        self.tokenizer = tokenizers.BertWordPieceTokenizer(str(Path(model_dir) / "vocab.txt"), lowercase=True)
+    def __init__(self, engine, threads, folder, batch="auto"):
+        self.tokenizer = tokenizers.BertWordPieceTokenizer(str(Path(folder) / "vocab.txt"), lowercase=True)
         self.tokenizer.enable_truncation(MAX_TOKENS)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        path = str(Path(onnx_dir) / FILES[engine])
+        path = str(Path(folder) / FILES[engine])
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        self.texts, self.batch = [], BATCHES[0]
+        self.texts, self.batch = [], None if batch == "auto" else int(batch)
 
     def encode(self, texts, batch):
         """Unit vectors, one a text, in the order of the texts."""
@@ -65,11 +67,10 @@ class Peer:
 
     def load(self, texts):
         self.texts = texts
-        step = max(1, len(texts) // TRIAL_TEXTS)
-        trial = texts[::step]
-        self.encode(trial, BATCHES[-1])
-        best = {b: min(self.timed(trial, b) for _ in range(3)) for b in BATCHES}
-        self.batch = min(best, key=best.get)
+        self.encode(texts[:TRIAL_TEXTS // 4], BATCHES[-1])
+        if self.batch is None:
+            trials = [{b: self.timed(texts[:TRIAL_TEXTS], b) for b in BATCHES} for _ in range(2)]
+            self.batch = min(BATCHES, key=lambda b: min(t[b] for t in trials))
         version = f"onnxruntime {onnxruntime.__version__}, tokenizers {tokenizers.__version__}"
         count = sum(len(e.ids) for e in self.tokenizer.encode_batch(texts))
         return dict(tokens=count, version=version, setting=f"batch {self.batch}")
@@ -87,11 +88,11 @@ class Peer:
             case "one":
                 return self.one(request["text"], request["times"])
             case "embed":
-                return dict(vectors=self.encode(request["texts"], self.batch).tolist())
+                return dict(vectors=self.encode(request["texts"], self.batch or BATCHES[0]).tolist())
 
 
 def main():
-    peer = Peer(sys.argv[1], int(sys.argv[2]), *sys.argv[3:5])
+    peer = Peer(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
     for line in sys.stdin:
         print(json.dumps(peer.answer(json.loads(line))), flush=True)
 

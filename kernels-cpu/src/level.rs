@@ -15,10 +15,14 @@ pub enum Level {
     Portable,
     /// x86-64 with AVX2.
     Avx2,
+    /// x86-64 with AVX2 and AVX-VNNI.
+    AvxVnni,
     /// x86-64 with AVX-512 F, BW, VL, DQ, VNNI and VBMI.
     Avx512,
     /// AArch64, whose baseline it is.
     Neon,
+    /// AArch64 with the dot product extension.
+    Dotprod,
     /// WebAssembly built with `simd128`.
     Simd128,
 }
@@ -37,10 +41,11 @@ pub enum LevelError {
 impl Level {
     /// Every level this build knows, slowest first.
     #[cfg(target_arch = "x86_64")]
-    pub const ALL: &'static [Level] = &[Level::Scalar, Level::Portable, Level::Avx2, Level::Avx512];
+    pub const ALL: &'static [Level] =
+        &[Level::Scalar, Level::Portable, Level::Avx2, Level::AvxVnni, Level::Avx512];
     /// Every level this build knows, slowest first.
     #[cfg(target_arch = "aarch64")]
-    pub const ALL: &'static [Level] = &[Level::Scalar, Level::Portable, Level::Neon];
+    pub const ALL: &'static [Level] = &[Level::Scalar, Level::Portable, Level::Neon, Level::Dotprod];
     /// Every level this build knows, slowest first.
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     pub const ALL: &'static [Level] = &[Level::Scalar, Level::Portable, Level::Simd128];
@@ -80,8 +85,10 @@ impl Level {
             Level::Scalar => "scalar",
             Level::Portable => "portable",
             Level::Avx2 => "avx2",
+            Level::AvxVnni => "avxvnni",
             Level::Avx512 => "avx512",
             Level::Neon => "neon",
+            Level::Dotprod => "dotprod",
             Level::Simd128 => "simd128",
         }
     }
@@ -107,5 +114,13 @@ impl FromStr for Level {
 }
 
 /// The levels of all builds: asking for another machine's gives "cannot run", not "unknown".
-const EVERY: [Level; 6] =
-    [Level::Scalar, Level::Portable, Level::Avx2, Level::Avx512, Level::Neon, Level::Simd128];
+const EVERY: [Level; 8] = [
+    Level::Scalar,
+    Level::Portable,
+    Level::Avx2,
+    Level::AvxVnni,
+    Level::Avx512,
+    Level::Neon,
+    Level::Dotprod,
+    Level::Simd128,
+];

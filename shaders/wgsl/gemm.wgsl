@@ -54,6 +54,7 @@ fn direct(
     }
     let quads = params.ends.w;
     let weight = (column / 4u * quads * 4u) + column % 4u;
+    let rows = row_starts(first_row, quads);
     var acc: Acc;
     var quad = 0u;
     for (var g = 0u; g < params.groups; g++) {
@@ -66,27 +67,27 @@ fn direct(
                 exponent(first_row + 6u, g), exponent(first_row + 7u, g),
             );
             for (; quad < end; quad++) {
-                let w = planes(weights[weight + quad * 4u]);
-                acc.r0 += unpacked(code(first_row, quad), w) << shift.r0;
-                acc.r1 += unpacked(code(first_row + 1u, quad), w) << shift.r1;
-                acc.r2 += unpacked(code(first_row + 2u, quad), w) << shift.r2;
-                acc.r3 += unpacked(code(first_row + 3u, quad), w) << shift.r3;
-                acc.r4 += unpacked(code(first_row + 4u, quad), w) << shift.r4;
-                acc.r5 += unpacked(code(first_row + 5u, quad), w) << shift.r5;
-                acc.r6 += unpacked(code(first_row + 6u, quad), w) << shift.r6;
-                acc.r7 += unpacked(code(first_row + 7u, quad), w) << shift.r7;
+                let w = weights[weight + quad * 4u];
+                acc.r0 += dot4(codes[rows.r0 + quad], w) << shift.r0;
+                acc.r1 += dot4(codes[rows.r1 + quad], w) << shift.r1;
+                acc.r2 += dot4(codes[rows.r2 + quad], w) << shift.r2;
+                acc.r3 += dot4(codes[rows.r3 + quad], w) << shift.r3;
+                acc.r4 += dot4(codes[rows.r4 + quad], w) << shift.r4;
+                acc.r5 += dot4(codes[rows.r5 + quad], w) << shift.r5;
+                acc.r6 += dot4(codes[rows.r6 + quad], w) << shift.r6;
+                acc.r7 += dot4(codes[rows.r7 + quad], w) << shift.r7;
             }
         } else {
             for (; quad < end; quad++) {
-                let w = planes(weights[weight + quad * 4u]);
-                acc.r0 += unpacked(code(first_row, quad), w);
-                acc.r1 += unpacked(code(first_row + 1u, quad), w);
-                acc.r2 += unpacked(code(first_row + 2u, quad), w);
-                acc.r3 += unpacked(code(first_row + 3u, quad), w);
-                acc.r4 += unpacked(code(first_row + 4u, quad), w);
-                acc.r5 += unpacked(code(first_row + 5u, quad), w);
-                acc.r6 += unpacked(code(first_row + 6u, quad), w);
-                acc.r7 += unpacked(code(first_row + 7u, quad), w);
+                let w = weights[weight + quad * 4u];
+                acc.r0 += dot4(codes[rows.r0 + quad], w);
+                acc.r1 += dot4(codes[rows.r1 + quad], w);
+                acc.r2 += dot4(codes[rows.r2 + quad], w);
+                acc.r3 += dot4(codes[rows.r3 + quad], w);
+                acc.r4 += dot4(codes[rows.r4 + quad], w);
+                acc.r5 += dot4(codes[rows.r5 + quad], w);
+                acc.r6 += dot4(codes[rows.r6 + quad], w);
+                acc.r7 += dot4(codes[rows.r7 + quad], w);
             }
         }
     }
@@ -162,14 +163,14 @@ fn multiply(acc: ptr<function, Acc>, depth: u32, lane: u32) {
         let w = tile_weights[quad * 16u + lane % 16u];
         let a = tile_codes[quad * 16u + lane / 16u * 2u];
         let b = tile_codes[quad * 16u + lane / 16u * 2u + 1u];
-        (*acc).r0 += packed(a.x, w);
-        (*acc).r1 += packed(a.y, w);
-        (*acc).r2 += packed(a.z, w);
-        (*acc).r3 += packed(a.w, w);
-        (*acc).r4 += packed(b.x, w);
-        (*acc).r5 += packed(b.y, w);
-        (*acc).r6 += packed(b.z, w);
-        (*acc).r7 += packed(b.w, w);
+        (*acc).r0 += dot4(a.x, w);
+        (*acc).r1 += dot4(a.y, w);
+        (*acc).r2 += dot4(a.z, w);
+        (*acc).r3 += dot4(a.w, w);
+        (*acc).r4 += dot4(b.x, w);
+        (*acc).r5 += dot4(b.y, w);
+        (*acc).r6 += dot4(b.z, w);
+        (*acc).r7 += dot4(b.w, w);
     }
 }
 
@@ -209,41 +210,39 @@ struct Shifts {
     r7: vec4<u32>,
 }
 
+// First words of eight rows.
+struct RowStarts {
+    r0: u32,
+    r1: u32,
+    r2: u32,
+    r3: u32,
+    r4: u32,
+    r5: u32,
+    r6: u32,
+    r7: u32,
+}
+
 // Rows past the batch read its last row and are not stored.
+fn row_starts(row: u32, quads: u32) -> RowStarts {
+    let last = params.tokens - 1u;
+    return RowStarts(
+        min(row, last) * quads, min(row + 1u, last) * quads,
+        min(row + 2u, last) * quads, min(row + 3u, last) * quads,
+        min(row + 4u, last) * quads, min(row + 5u, last) * quads,
+        min(row + 6u, last) * quads, min(row + 7u, last) * quads,
+    );
+}
+
 fn code(row: u32, quad: u32) -> u32 {
     return codes[min(row, params.tokens - 1u) * params.ends.w + quad];
 }
 
 fn exponent(row: u32, group: u32) -> vec4<u32> {
-    return vec4<u32>(scales[min(row, params.tokens - 1u) * 2u].z >> (8u * group) & 31u);
+    return vec4<u32>((scales[min(row, params.tokens - 1u) * 2u].z >> (8u * group)) & 31u);
 }
 
-// Byte b of each of four quads, as numbers.
-struct Planes {
-    b0: vec4<i32>,
-    b1: vec4<i32>,
-    b2: vec4<i32>,
-    b3: vec4<i32>,
-}
-
-fn planes(quads: vec4<u32>) -> Planes {
-    let w = vec4<i32>(quads);
-    return Planes(
-        (w << vec4<u32>(24u)) >> vec4<u32>(24u),
-        (w << vec4<u32>(16u)) >> vec4<u32>(24u),
-        (w << vec4<u32>(8u)) >> vec4<u32>(24u),
-        w >> vec4<u32>(24u),
-    );
-}
-
-// Dot products of one quad with four: software adapters multiply 32-bit lanes faster than they emulate
-// dot4I8Packed.
-fn unpacked(quad: u32, w: Planes) -> vec4<i32> {
-    let a = (vec4<i32>(i32(quad)) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u);
-    return a.x * w.b0 + a.y * w.b1 + a.z * w.b2 + a.w * w.b3;
-}
-
-fn packed(quad: u32, w: vec4<u32>) -> vec4<i32> {
+// Dot products of one quad with four.
+fn dot4(quad: u32, w: vec4<u32>) -> vec4<i32> {
     return vec4<i32>(
         dot4I8Packed(quad, w.x), dot4I8Packed(quad, w.y), dot4I8Packed(quad, w.z), dot4I8Packed(quad, w.w),
     );
@@ -310,7 +309,7 @@ fn shifted(v: vec4<i32>, n: i32) -> vec4<i32> {
 
 fn gelu_tail(h: i32) -> i32 {
     let index = min(magnitude(h) >> 2u, 1279u);
-    return i32(gelu[index / 4u] >> (8u * (index % 4u)) & 0xffu);
+    return i32((gelu[index / 4u] >> (8u * (index % 4u))) & 0xffu);
 }
 
 fn store_halves(at: u32, x: vec4<u32>) {

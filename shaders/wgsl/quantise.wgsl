@@ -27,6 +27,8 @@ override SIGNAL: u32 = 0u;
 // [tokens][2]: (log2, mantissa, exponents, 0), four sums.
 @group(0) @binding(3) var<storage, read_write> scales: array<vec4<u32>>;
 
+const LANES: vec4<u32> = vec4<u32>(0u, 1u, 2u, 3u);
+
 @compute @workgroup_size(32)
 fn per_row(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -137,29 +139,28 @@ fn group_of(quad: u32) -> u32 {
 
 // The value in the lane of its group, 0 in the others.
 fn in_group(group: u32, value: u32) -> vec4<u32> {
-    return select(vec4<u32>(0u), vec4<u32>(value), vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(group));
+    return select(vec4<u32>(0u), vec4<u32>(value), LANES == vec4<u32>(group));
 }
 
+// Lanes are groups; those not in use hold 0 and come out with exponent 0, as the last one does.
 fn scale_of(amax: vec4<u32>) -> Scale {
-    let last = params.groups - 1u;
-    var amplitude = max(1u, amax[last]);
     let e_max = params.exponent_max & 31u;
-    for (var g = 0u; g < last; g++) {
-        amplitude = max(amplitude, (amax[g] + (1u << e_max) - 1u) >> e_max);
-    }
+    let reduced = (amax + vec4<u32>((1u << e_max) - 1u)) >> vec4<u32>(e_max);
+    let bounds = select(amax, reduced, LANES < vec4<u32>(params.groups - 1u));
+    let amplitude = max(1u, max(max(bounds.x, bounds.y), max(bounds.z, bounds.w)));
     let n = lg(amplitude);
     let m = mantissa(amplitude, n);
-    var exponents = vec4<u32>(0u);
-    for (var g = 0u; g < last; g++) {
-        let bits = lg(amax[g]);
-        let e = select(0u, bits - n, bits > n);
-        exponents[g] = e + select(0u, 1u, amax[g] > (amplitude << (e & 31u)));
-    }
-    return Scale(n, m, (127u << 24u) / m, exponents);
+    let bits = vec4<u32>(lg(amax.x), lg(amax.y), lg(amax.z), lg(amax.w));
+    let e = max(bits, vec4<u32>(n)) - vec4<u32>(n);
+    let short = amax > (vec4<u32>(amplitude) << (e & vec4<u32>(31u)));
+    return Scale(n, m, (127u << 24u) / m, e + select(vec4<u32>(0u), vec4<u32>(1u), short));
 }
 
 fn encode(x: vec4<i32>, scale: Scale, group: u32) -> vec4<i32> {
-    let shift = (29u - scale.n - scale.exponents[group]) & 31u;
+    // A lane chosen by a mask: indexing by a variable would go through memory.
+    let masked = select(vec4<u32>(0u), scale.exponents, LANES == vec4<u32>(group));
+    let exponent = masked.x + masked.y + masked.z + masked.w;
+    let shift = (29u - scale.n - exponent) & 31u;
     return vec4<i32>(
         code(x.x << shift, scale.r),
         code(x.y << shift, scale.r),

@@ -2,7 +2,7 @@
 //!
 //! `smull` multiplies eight signed bytes into 16 bits and `smlal` adds eight more products: with both factors
 //! within +-127 a sum of two is at most 32,258. `sadalp` then adds neighbours into 32 bits, so that an
-//! accumulator holds two halves of two outputs, which are added when the tile is done.
+//! accumulator holds two halves of two outputs, which are added when the segment is done.
 
 use std::arch::aarch64::*;
 
@@ -46,15 +46,10 @@ impl Dot for Neon {
 #[inline]
 unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
     unsafe {
-        let mut sum = [[vdupq_n_s32(0); 8]; R];
+        let mut total = [[vdupq_n_s32(0); 4]; R];
         let (mut code, mut word) = (tile.codes.as_ptr(), tile.words.as_ptr().cast::<i8>());
         for segment in tile.segments {
-            for r in 0..R {
-                let shift = vdupq_n_s32(segment.shifts[r] as i32);
-                for sum in &mut sum[r] {
-                    *sum = vshlq_s32(*sum, shift);
-                }
-            }
+            let mut sum = [[vdupq_n_s32(0); 8]; R];
             for _ in 0..segment.quads / 2 {
                 for r in 0..R {
                     let at = code.add(r * tile.k).cast::<u32>();
@@ -80,11 +75,17 @@ unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
                 code = code.add(4);
                 word = word.add(4 * PANEL);
             }
+            for r in 0..R {
+                let shift = vdupq_n_s32(segment.shifts[r] as i32);
+                for i in 0..4 {
+                    let four = vpaddq_s32(sum[r][2 * i], sum[r][2 * i + 1]);
+                    total[r][i] = vaddq_s32(total[r][i], vshlq_s32(four, shift));
+                }
+            }
         }
         for r in 0..R {
             for i in 0..4 {
-                let four = vpaddq_s32(sum[r][2 * i], sum[r][2 * i + 1]);
-                vst1q_s32(acc.0[r].as_mut_ptr().add(4 * i), four);
+                vst1q_s32(acc.0[r].as_mut_ptr().add(4 * i), total[r][i]);
             }
         }
     }
@@ -93,33 +94,42 @@ unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
 impl Pairs for Neon {
     #[inline(always)]
     fn tile<const R: usize>(a: [&[Pair]; R], b: &[[Pair; COLUMNS]], out: &mut [[i32; COLUMNS]; R]) {
-        for (a, out) in a.into_iter().zip(out) {
-            // SAFETY: `a` holds `b.len()` pairs, sliced here.
-            unsafe { pairs(a[..b.len()].as_ptr().cast(), b, out) }
+        let a = a.map(|a| a[..b.len()].as_ptr().cast::<i16>());
+        let rows = a.chunks_exact(2).zip(out.chunks_exact_mut(2));
+        // SAFETY: every row of `a` holds `b.len()` pairs, sliced above.
+        unsafe {
+            rows.for_each(|(a, out)| pairs::<2>(a, b, out));
+            if R % 2 == 1 {
+                pairs::<1>(&a[R - 1..], b, &mut out[R - 1..]);
+            }
         }
     }
 }
 
-/// One row by 32 columns, eight accumulators. `vld2q` splits the pairs of eight columns.
+/// `R` rows by 32 columns, eight accumulators a row. `vld2q` splits the pairs of eight columns.
 ///
 /// # Safety
-/// `a` points at `b.len()` pairs.
+/// `a` points at `b.len()` pairs of each of `R` rows.
 #[inline]
-unsafe fn pairs(a: *const i16, b: &[[Pair; COLUMNS]], out: &mut [i32; COLUMNS]) {
+unsafe fn pairs<const R: usize>(a: &[*const i16], b: &[[Pair; COLUMNS]], out: &mut [[i32; COLUMNS]]) {
     unsafe {
-        let mut sum = [vdupq_n_s32(0); 8];
+        let mut sum = [[vdupq_n_s32(0); 8]; R];
         for (n, b) in b.iter().enumerate() {
-            let (low, high) = (*a.add(2 * n), *a.add(2 * n + 1));
             for i in 0..4 {
                 let int16x8x2_t(first, second) = vld2q_s16(b.as_ptr().add(8 * i).cast());
-                let half = vmlal_n_s16(sum[2 * i], vget_low_s16(first), low);
-                sum[2 * i] = vmlal_n_s16(half, vget_low_s16(second), high);
-                let half = vmlal_high_n_s16(sum[2 * i + 1], first, low);
-                sum[2 * i + 1] = vmlal_high_n_s16(half, second, high);
+                for r in 0..R {
+                    let (low, high) = (*a[r].add(2 * n), *a[r].add(2 * n + 1));
+                    let half = vmlal_n_s16(sum[r][2 * i], vget_low_s16(first), low);
+                    sum[r][2 * i] = vmlal_n_s16(half, vget_low_s16(second), high);
+                    let half = vmlal_high_n_s16(sum[r][2 * i + 1], first, low);
+                    sum[r][2 * i + 1] = vmlal_high_n_s16(half, second, high);
+                }
             }
         }
-        for (i, sum) in sum.into_iter().enumerate() {
-            vst1q_s32(out.as_mut_ptr().add(4 * i), sum);
+        for r in 0..R {
+            for i in 0..8 {
+                vst1q_s32(out[r].as_mut_ptr().add(4 * i), sum[r][i]);
+            }
         }
     }
 }

@@ -10,6 +10,8 @@
 use crate::{Kernels, Level};
 
 #[cfg(target_arch = "aarch64")]
+mod aarch64_dotprod;
+#[cfg(target_arch = "aarch64")]
 mod aarch64_neon;
 pub(crate) mod portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -18,6 +20,8 @@ mod wasm_simd128;
 mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx512;
+#[cfg(target_arch = "x86_64")]
+mod x86_avxvnni;
 
 /// The kernels of a level that needs more than the target's baseline, where processor and build have it.
 pub(crate) fn kernels(level: Level) -> Option<&'static dyn Kernels> {
@@ -25,9 +29,15 @@ pub(crate) fn kernels(level: Level) -> Option<&'static dyn Kernels> {
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => x86_avx2::is_supported().then_some(&x86_avx2::Avx2 as &dyn Kernels),
         #[cfg(target_arch = "x86_64")]
+        Level::AvxVnni => x86_avxvnni::is_supported().then_some(&x86_avxvnni::AvxVnni as &dyn Kernels),
+        #[cfg(target_arch = "x86_64")]
         Level::Avx512 => x86_avx512::is_supported().then_some(&x86_avx512::Avx512 as &dyn Kernels),
         #[cfg(target_arch = "aarch64")]
         Level::Neon => Some(&aarch64_neon::Neon),
+        #[cfg(target_arch = "aarch64")]
+        Level::Dotprod => {
+            aarch64_dotprod::is_supported().then_some(&aarch64_dotprod::Dotprod as &dyn Kernels)
+        }
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Level::Simd128 => Some(&wasm_simd128::Simd128),
         _ => None,

@@ -30,15 +30,19 @@ impl Dot for Portable {
 
     #[inline(always)]
     fn tile(tile: &Tile<'_>, acc: &mut Acc) {
+        tile.check();
         let weights: &[[Pair; PANEL]] = bytemuck::cast_slice(tile.words);
-        for (row, sum) in acc.0.iter_mut().enumerate().take(tile.rows) {
+        for (row, total) in acc.0.iter_mut().enumerate().take(tile.rows) {
             let codes = tile.codes[row * tile.k..].as_chunks::<2>().0;
             let mut pair = 0;
-            *sum = [0; PANEL];
+            *total = [0; PANEL];
             for segment in tile.segments {
-                sum.iter_mut().for_each(|s| *s = s.wrapping_shl(segment.shifts[row]));
+                let mut sum = [0; PANEL];
                 let span = pair..pair + 2 * segment.quads;
-                add_pairs(sum, &codes[span.clone()], &weights[span.clone()]);
+                add_pairs(&mut sum, &codes[span.clone()], &weights[span.clone()]);
+                for (total, sum) in total.iter_mut().zip(sum) {
+                    *total = total.wrapping_add(sum.wrapping_shl(segment.shifts[row]));
+                }
                 pair = span.end;
             }
         }

@@ -50,14 +50,10 @@ impl Dot for Simd128 {
 #[inline]
 unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
     unsafe {
-        let mut sum = [[i32x4_splat(0); 4]; R];
+        let mut total = [[i32x4_splat(0); 4]; R];
         let (mut code, mut word) = (tile.codes.as_ptr(), tile.words.as_ptr().cast::<v128>());
         for segment in tile.segments {
-            for r in 0..R {
-                for sum in &mut sum[r] {
-                    *sum = i32x4_shl(*sum, segment.shifts[r]);
-                }
-            }
+            let mut sum = [[i32x4_splat(0); 4]; R];
             for _ in 0..segment.quads {
                 let mut pairs = [[i32x4_splat(0); 2]; R];
                 for r in 0..R {
@@ -76,10 +72,15 @@ unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
                 code = code.add(4);
                 word = word.add(8);
             }
+            for r in 0..R {
+                for i in 0..4 {
+                    total[r][i] = i32x4_add(total[r][i], i32x4_shl(sum[r][i], segment.shifts[r]));
+                }
+            }
         }
         for r in 0..R {
             for i in 0..4 {
-                v128_store(acc.0[r].as_mut_ptr().add(4 * i).cast(), sum[r][i]);
+                v128_store(acc.0[r].as_mut_ptr().add(4 * i).cast(), total[r][i]);
             }
         }
     }
@@ -88,29 +89,49 @@ unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
 impl Pairs for Simd128 {
     #[inline(always)]
     fn tile<const R: usize>(a: [&[Pair]; R], b: &[[Pair; COLUMNS]], out: &mut [[i32; COLUMNS]; R]) {
-        for (a, out) in a.into_iter().zip(out) {
-            // SAFETY: `a` holds `b.len()` pairs, sliced here.
-            unsafe { pairs(a[..b.len()].as_ptr(), b, out) }
+        let a = a.map(|a| a[..b.len()].as_ptr());
+        for column in [0, COLUMNS / 2] {
+            let mut rows = a.chunks_exact(2).zip(out.chunks_exact_mut(2));
+            // SAFETY: every row of `a` holds `b.len()` pairs, sliced above, and both halves are inside 32 columns.
+            unsafe {
+                rows.by_ref().for_each(|(a, out)| pairs::<2>(a, b, column, out));
+                if R % 2 == 1 {
+                    pairs::<1>(&a[R - 1..], b, column, &mut out[R - 1..]);
+                }
+            }
         }
     }
 }
 
-/// One row by 32 columns, eight accumulators.
+/// `R` rows by 16 columns from `column` on, four accumulators a row.
 ///
 /// # Safety
-/// `a` points at `b.len()` pairs.
+/// `a` points at `b.len()` pairs of each of `R` rows; `column` is at most 16.
 #[inline]
-unsafe fn pairs(a: *const Pair, b: &[[Pair; COLUMNS]], out: &mut [i32; COLUMNS]) {
+unsafe fn pairs<const R: usize>(
+    a: &[*const Pair],
+    b: &[[Pair; COLUMNS]],
+    column: usize,
+    out: &mut [[i32; COLUMNS]],
+) {
     unsafe {
-        let mut sum = [i32x4_splat(0); 8];
+        let mut sum = [[i32x4_splat(0); 4]; R];
         for (n, b) in b.iter().enumerate() {
-            let pair = v128_load32_splat(a.add(n).cast());
-            for (i, sum) in sum.iter_mut().enumerate() {
-                *sum = i32x4_add(*sum, i32x4_dot_i16x8(pair, v128_load(b.as_ptr().add(4 * i).cast())));
+            let mut pair = [i32x4_splat(0); R];
+            for r in 0..R {
+                pair[r] = v128_load32_splat(a[r].add(n).cast());
+            }
+            for i in 0..4 {
+                let columns = v128_load(b.as_ptr().add(column + 4 * i).cast());
+                for r in 0..R {
+                    sum[r][i] = i32x4_add(sum[r][i], i32x4_dot_i16x8(pair[r], columns));
+                }
             }
         }
-        for (i, sum) in sum.into_iter().enumerate() {
-            v128_store(out.as_mut_ptr().add(4 * i).cast(), sum);
+        for r in 0..R {
+            for i in 0..4 {
+                v128_store(out[r].as_mut_ptr().add(column + 4 * i).cast(), sum[r][i]);
+            }
         }
     }
 }

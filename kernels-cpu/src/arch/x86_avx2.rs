@@ -59,14 +59,11 @@ impl Dot for Avx2 {
 unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
     unsafe {
         let ones = _mm256_set1_epi16(1);
-        let mut sum = [[_mm256_setzero_si256(); 2]; R];
+        let mut total = [[_mm256_setzero_si256(); 2]; R];
         let (mut code, mut word) = (tile.codes.as_ptr().cast::<i32>(), tile.words.as_ptr().cast::<__m256i>());
         for segment in tile.segments {
             const { assert!(R <= MAX_ROWS) };
-            for r in 0..R {
-                let shift = _mm_cvtsi32_si128(segment.shifts[r] as i32);
-                sum[r] = [_mm256_sll_epi32(sum[r][0], shift), _mm256_sll_epi32(sum[r][1], shift)];
-            }
+            let mut sum = [[_mm256_setzero_si256(); 2]; R];
             for _ in 0..segment.quads {
                 let q = [_mm256_loadu_si256(word), _mm256_loadu_si256(word.add(1))];
                 for r in 0..R {
@@ -80,11 +77,17 @@ unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
                 code = code.add(1);
                 word = word.add(2);
             }
+            for r in 0..R {
+                let shift = _mm_cvtsi32_si128(segment.shifts[r] as i32);
+                for h in 0..2 {
+                    total[r][h] = _mm256_add_epi32(total[r][h], _mm256_sll_epi32(sum[r][h], shift));
+                }
+            }
         }
         let out = acc.0.as_mut_ptr().cast::<__m256i>();
         for r in 0..R {
             for h in 0..2 {
-                _mm256_store_si256(out.add(r * 2 + h), sum[r][h]);
+                _mm256_store_si256(out.add(r * 2 + h), total[r][h]);
             }
         }
     }

@@ -6,11 +6,14 @@
 //!
 //! ```text
 //! for each segment
-//!   acc[row][panel] <<= shift[row]
 //!   for each quad
 //!     w[panel] = 16 outputs x 4 columns of each panel
 //!     c[row]   = 4 columns of each row, in every lane
 //!     acc[row][panel] += w[panel] . c[row]
+//!   unless it is the last: acc[row][panel] <<= shift[row]
+//!   unless it is the first or last: acc += memory
+//!   unless it is one of the last two: memory = acc, acc = 0
+//! memory = acc
 //! ```
 
 use std::arch::{asm, x86_64::*};
@@ -18,7 +21,7 @@ use std::arch::{asm, x86_64::*};
 use plan::{GemmWeight, PANEL, PackedGemm};
 
 use crate::bert::{
-    attention::{COLUMNS, Pair, Pairs},
+    attention::{COLUMNS, Pair, Pairs, Scores},
     gemm::{Acc, Dot, Finish, Form, GELU, MAX_ROWS, Segment, Tile},
 };
 
@@ -30,13 +33,18 @@ super::level!(
     features = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,bmi1,bmi2,lzcnt",
     {
         fn pack(&self, weight: &GemmWeight<'_>) -> PackedGemm {
-            let mut packed = plan::pack_gemm(weight);
-            // Adding 128 to a byte is flipping its top bit.
-            packed.words.iter_mut().for_each(|w| *w ^= 0x8080_8080);
-            packed
+            pack_unsigned(weight)
         }
     }
 );
+
+/// Packs `q + 128`, unsigned.
+pub(super) fn pack_unsigned(weight: &GemmWeight<'_>) -> PackedGemm {
+    let mut packed = plan::pack_gemm(weight);
+    // Adding 128 to a byte is flipping its top bit.
+    packed.words.iter_mut().for_each(|w| *w ^= 0x8080_8080);
+    packed
+}
 
 /// Whether the processor has every feature the level's functions enable.
 pub(super) fn is_supported() -> bool {
@@ -208,17 +216,31 @@ unsafe fn two_panels(tile: &Tile<'_>, words: &[u32], stride: usize, acc: &mut Ac
     }
 }
 
-/// Assembly of one row, left out where the tile has no such row. Row `r` lies at `$code`, its shift at
-/// `$shift`, its accumulators are the listed registers, one per panel from register `$w` on.
+/// Assembly of one row, left out where the tile has no such row: an operation on its accumulators, which are
+/// numbered as the cells they end in, one per panel.
 macro_rules! row {
     (clear $r:literal: $($acc:literal)*) => {
-        concat!(".if {rows} > ", $r, "\n", $("vpxord zmm", $acc, ", zmm", $acc, ", zmm", $acc, "\n",)* ".endif")
+        concat!(".if {rows} > ", $r, "\n", $("vpxord zmm", $acc, ", zmm", $acc, ", zmm", $acc, "\n",)* ".endif\n")
     };
-    (shift $r:literal at $shift:literal: $($acc:literal)*) => {
+    (shift $r:literal: $($acc:literal)*) => {
         concat!(
             ".if {rows} > ", $r, "\n",
-            $("vpsllvd zmm", $acc, ", zmm", $acc, ", dword ptr [rdx + ", $shift, "]{{1to16}}\n",)*
-            ".endif"
+            $("vpsllvd zmm", $acc, ", zmm", $acc, ", dword ptr [rdx + 8 + 4 * ", $r, "]{{1to16}}\n",)*
+            ".endif\n"
+        )
+    };
+    (add $r:literal: $($acc:literal)*) => {
+        concat!(
+            ".if {rows} > ", $r, "\n",
+            $("vpaddd zmm", $acc, ", zmm", $acc, ", zmmword ptr [r14 + 64 * ", $acc, "]\n",)*
+            ".endif\n"
+        )
+    };
+    (store $r:literal: $($acc:literal)*) => {
+        concat!(
+            ".if {rows} > ", $r, "\n",
+            $("vmovdqa64 zmmword ptr [r14 + 64 * ", $acc, "], zmm", $acc, "\n",)*
+            ".endif\n"
         )
     };
     (dot $r:literal at $code:literal in $c:literal: $($acc:literal * $w:literal)*) => {
@@ -226,14 +248,28 @@ macro_rules! row {
             ".if {rows} > ", $r, "\n",
             "vpbroadcastd zmm", $c, ", dword ptr [", $code, "]\n",
             $("vpdpbusd zmm", $acc, ", zmm", $w, ", zmm", $c, "\n",)*
-            ".endif"
+            ".endif\n"
         )
     };
-    (store $r:literal: $($acc:literal at $at:literal)*) => {
+}
+
+/// An operation of [`row!`] on every row of two panels.
+macro_rules! two {
+    ($op:ident) => {
         concat!(
-            ".if {rows} > ", $r, "\n",
-            $("vmovdqa64 zmmword ptr [r14 + 64 * ", $at, "], zmm", $acc, "\n",)*
-            ".endif"
+            row!($op 0: 0 1), row!($op 1: 2 3), row!($op 2: 4 5), row!($op 3: 6 7),
+            row!($op 4: 8 9), row!($op 5: 10 11), row!($op 6: 12 13), row!($op 7: 14 15),
+            row!($op 8: 16 17), row!($op 9: 18 19), row!($op 10: 20 21), row!($op 11: 22 23)
+        )
+    };
+}
+
+/// An operation of [`row!`] on every row of four panels.
+macro_rules! four {
+    ($op:ident) => {
+        concat!(
+            row!($op 0: 0 1 2 3), row!($op 1: 4 5 6 7), row!($op 2: 8 9 10 11),
+            row!($op 3: 12 13 14 15), row!($op 4: 16 17 18 19), row!($op 5: 20 21 22 23)
         )
     };
 }
@@ -250,32 +286,12 @@ unsafe fn two_panels_of<const R: usize>(tile: &Tile<'_>, words: &[u32], stride: 
     // SAFETY: the loops read `quads` quads of each row and panel of each segment, all inside by the contract.
     unsafe {
         asm!(
-            row!(clear 0: 0 1),
-            row!(clear 1: 2 3),
-            row!(clear 2: 4 5),
-            row!(clear 3: 6 7),
-            row!(clear 4: 8 9),
-            row!(clear 5: 10 11),
-            row!(clear 6: 12 13),
-            row!(clear 7: 14 15),
-            row!(clear 8: 16 17),
-            row!(clear 9: 18 19),
-            row!(clear 10: 20 21),
-            row!(clear 11: 22 23),
+            two!(clear),
+            "xor r15d, r15d",
             "2:",
             "mov rax, qword ptr [rdx]",
-            row!(shift 0 at 8: 0 1),
-            row!(shift 1 at 12: 2 3),
-            row!(shift 2 at 16: 4 5),
-            row!(shift 3 at 20: 6 7),
-            row!(shift 4 at 24: 8 9),
-            row!(shift 5 at 28: 10 11),
-            row!(shift 6 at 32: 12 13),
-            row!(shift 7 at 36: 14 15),
-            row!(shift 8 at 40: 16 17),
-            row!(shift 9 at 44: 18 19),
-            row!(shift 10 at 48: 20 21),
-            row!(shift 11 at 52: 22 23),
+            "test rax, rax",
+            "jz 4f",
             "3:",
             "vmovdqu64 zmm24, zmmword ptr [r11]",
             "vmovdqu64 zmm25, zmmword ptr [r11 + r12]",
@@ -298,21 +314,24 @@ unsafe fn two_panels_of<const R: usize>(tile: &Tile<'_>, words: &[u32], stride: 
             "add r9, 4",
             "dec rax",
             "jnz 3b",
-            "add rdx, 56",
+            // The last segment ends with its sums where the others put theirs.
+            "4:",
             "dec rcx",
-            "jnz 2b",
-            row!(store 0: 0 at 0 1 at 1),
-            row!(store 1: 2 at 2 3 at 3),
-            row!(store 2: 4 at 4 5 at 5),
-            row!(store 3: 6 at 6 7 at 7),
-            row!(store 4: 8 at 8 9 at 9),
-            row!(store 5: 10 at 10 11 at 11),
-            row!(store 6: 12 at 12 13 at 13),
-            row!(store 7: 14 at 14 15 at 15),
-            row!(store 8: 16 at 16 17 at 17),
-            row!(store 9: 18 at 18 19 at 19),
-            row!(store 10: 20 at 20 21 at 21),
-            row!(store 11: 22 at 22 23 at 23),
+            "jz 7f",
+            two!(shift),
+            "test r15d, r15d",
+            "jz 5f",
+            two!(add),
+            "5:",
+            "mov r15d, 1",
+            "add rdx, 56",
+            "cmp rcx, 1",
+            "je 2b",
+            two!(store),
+            two!(clear),
+            "jmp 2b",
+            "7:",
+            two!(store),
             rows = const R,
             out("rax") _,
             inout("rcx") tile.segments.len() => _,
@@ -325,6 +344,7 @@ unsafe fn two_panels_of<const R: usize>(tile: &Tile<'_>, words: &[u32], stride: 
             inout("r11") words.as_ptr() => _,
             in("r12") stride,
             in("r14") acc.0.as_mut_ptr(),
+            out("r15") _,
             out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _,
             out("zmm4") _, out("zmm5") _, out("zmm6") _, out("zmm7") _,
             out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
@@ -347,20 +367,12 @@ unsafe fn four_panels<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
     // SAFETY: the loops read `quads` quads of each row and panel of each segment, all inside by the contract.
     unsafe {
         asm!(
-            row!(clear 0: 0 1 2 3),
-            row!(clear 1: 4 5 6 7),
-            row!(clear 2: 8 9 10 11),
-            row!(clear 3: 12 13 14 15),
-            row!(clear 4: 16 17 18 19),
-            row!(clear 5: 20 21 22 23),
+            four!(clear),
+            "xor r15d, r15d",
             "2:",
             "mov rax, qword ptr [rdx]",
-            row!(shift 0 at 8: 0 1 2 3),
-            row!(shift 1 at 12: 4 5 6 7),
-            row!(shift 2 at 16: 8 9 10 11),
-            row!(shift 3 at 20: 12 13 14 15),
-            row!(shift 4 at 24: 16 17 18 19),
-            row!(shift 5 at 28: 20 21 22 23),
+            "test rax, rax",
+            "jz 4f",
             "3:",
             "vmovdqu64 zmm24, zmmword ptr [r11]",
             "vmovdqu64 zmm25, zmmword ptr [r11 + r12]",
@@ -377,15 +389,24 @@ unsafe fn four_panels<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
             "add rdi, 4",
             "dec rax",
             "jnz 3b",
-            "add rdx, 56",
+            // The last segment ends with its sums where the others put theirs.
+            "4:",
             "dec rcx",
-            "jnz 2b",
-            row!(store 0: 0 at 0 1 at 1 2 at 2 3 at 3),
-            row!(store 1: 4 at 4 5 at 5 6 at 6 7 at 7),
-            row!(store 2: 8 at 8 9 at 9 10 at 10 11 at 11),
-            row!(store 3: 12 at 12 13 at 13 14 at 14 15 at 15),
-            row!(store 4: 16 at 16 17 at 17 18 at 18 19 at 19),
-            row!(store 5: 20 at 20 21 at 21 22 at 22 23 at 23),
+            "jz 7f",
+            four!(shift),
+            "test r15d, r15d",
+            "jz 5f",
+            four!(add),
+            "5:",
+            "mov r15d, 1",
+            "add rdx, 56",
+            "cmp rcx, 1",
+            "je 2b",
+            four!(store),
+            four!(clear),
+            "jmp 2b",
+            "7:",
+            four!(store),
             rows = const R,
             out("rax") _,
             inout("rcx") tile.segments.len() => _,
@@ -397,6 +418,7 @@ unsafe fn four_panels<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
             in("r12") (tile.k * PANEL),
             in("r13") 3 * (tile.k * PANEL),
             in("r14") acc.0.as_mut_ptr(),
+            out("r15") _,
             out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _,
             out("zmm4") _, out("zmm5") _, out("zmm6") _, out("zmm7") _,
             out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
@@ -419,9 +441,14 @@ impl Pairs for Avx512 {
     }
 
     #[inline(always)]
-    fn probabilities(scores: &[[i32; COLUMNS]], top: i32, exp: &[u16; 256], p: &mut [[i16; COLUMNS]]) -> u32 {
+    fn probabilities<const R: usize>(
+        scores: &[[Scores; R]],
+        r: usize,
+        exp: &[u16; 256],
+        p: &mut [[i16; COLUMNS]],
+    ) -> u32 {
         // SAFETY: the features are those of the level.
-        unsafe { probabilities(scores, top, exp, p) }
+        unsafe { probabilities(scores, r, exp, p) }
     }
 }
 
@@ -431,7 +458,22 @@ impl Pairs for Avx512 {
 /// clear a lane by themselves, so `d >> 16` needs no limit.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn probabilities(scores: &[[i32; COLUMNS]], top: i32, exp: &[u16; 256], p: &mut [[i16; COLUMNS]]) -> u32 {
+fn probabilities<const R: usize>(
+    scores: &[[Scores; R]],
+    r: usize,
+    exp: &[u16; 256],
+    p: &mut [[i16; COLUMNS]],
+) -> u32 {
+    let load = |block: &[Scores; R]| {
+        // SAFETY: a row's scores are two registers long.
+        unsafe { block[r].as_ptr().cast::<[__m512i; 2]>().read_unaligned() }
+    };
+    let mut tops = [_mm512_set1_epi32(i32::MIN); 2];
+    for block in scores {
+        let scores = load(block);
+        tops = [_mm512_max_epi32(tops[0], scores[0]), _mm512_max_epi32(tops[1], scores[1])];
+    }
+    let top = _mm512_set1_epi32(_mm512_reduce_max_epi32(_mm512_max_epi32(tops[0], tops[1])));
     // SAFETY: arrays of the same size.
     let table: [__m512i; 8] = unsafe { std::mem::transmute(*exp) };
     // Even words of two registers: dword `i` holds words `2 i` and `2 i + 1`.
@@ -441,10 +483,8 @@ fn probabilities(scores: &[[i32; COLUMNS]], top: i32, exp: &[u16; 256], p: &mut 
     let one = _mm512_set1_epi16(1);
     let high_words = _mm512_add_epi16(low_words, one);
     let mut sum = _mm512_setzero_si512();
-    for (p, scores) in p.iter_mut().zip(scores) {
-        // SAFETY: `scores` is two registers long.
-        let scores = unsafe { scores.as_ptr().cast::<[__m512i; 2]>().read_unaligned() };
-        let top = _mm512_set1_epi32(top);
+    for (p, block) in p.iter_mut().zip(scores) {
+        let scores = load(block);
         let d = [_mm512_sub_epi32(top, scores[0]), _mm512_sub_epi32(top, scores[1])];
         let steps = [_mm512_srli_epi32::<8>(d[0]), _mm512_srli_epi32::<8>(d[1])];
         let index = _mm512_permutex2var_epi16(steps[0], low_words, steps[1]);

@@ -22,17 +22,33 @@ pub(crate) const ROWS: usize = 8;
 /// Two 16-bit factors that are multiplied and added as one.
 pub(crate) type Pair = [i16; 2];
 
+/// Scores of a row over a block of rows.
+pub(crate) type Scores = [i32; COLUMNS];
+
 /// What a level brings to attention.
 pub(crate) trait Pairs {
     /// `out[r][c] = sum over n (a[r][n] . b[n][c])`, sums within 32 bits. Every `a[r]` is as long as `b`.
     fn tile<const R: usize>(a: [&[Pair]; R], b: &[[Pair; COLUMNS]], out: &mut [[i32; COLUMNS]; R]);
 
-    /// `p[j] = rsh(exp[(d >> 8) & 255], min(d >> 16, 20) + 4)` with `d = top - scores[j]`, and the sum.
+    /// Row `r` of a tile: `p[j] = rsh(exp[(d >> 8) & 255], min(d >> 16, 20) + 4)` with `d = max - scores[j]`, and
+    /// the sum of `p`.
     #[inline(always)]
-    fn probabilities(scores: &[[i32; COLUMNS]], top: i32, exp: &[u16; 256], p: &mut [[i16; COLUMNS]]) -> u32 {
+    fn probabilities<const R: usize>(
+        scores: &[[Scores; R]],
+        r: usize,
+        exp: &[u16; 256],
+        p: &mut [[i16; COLUMNS]],
+    ) -> u32 {
+        let mut tops = [i32::MIN; COLUMNS];
+        for block in scores {
+            for (top, &score) in tops.iter_mut().zip(&block[r]) {
+                *top = (*top).max(score);
+            }
+        }
+        let top = tops.iter().fold(i32::MIN, |top, &score| top.max(score));
         let mut sum = 0;
-        for (p, scores) in p.iter_mut().zip(scores) {
-            for (p, &score) in p.iter_mut().zip(scores) {
+        for (p, block) in p.iter_mut().zip(scores) {
+            for (p, &score) in p.iter_mut().zip(&block[r]) {
                 let d = top.wrapping_sub(score) as u32;
                 let e = i32::from(exp[(d >> 8) as usize & 255]);
                 *p = rsh(e, (d >> 16).min(20) + 4) as i16;
@@ -90,9 +106,9 @@ struct Head {
     keys: Vec<[[Pair; COLUMNS]; COLUMNS / 2]>,
     /// `[row pair][column]`.
     values: Vec<[Pair; COLUMNS]>,
+    /// `[block][tile row][row in block]`.
+    scores: Vec<Scores>,
     /// `[tile row][block][row in block]`.
-    scores: Vec<[i32; COLUMNS]>,
-    /// As `scores`.
     p: Vec<[i16; COLUMNS]>,
 }
 
@@ -120,11 +136,7 @@ impl Head {
         for (i, pair) in self.values.iter_mut().enumerate() {
             let low = if 2 * i < self.len { at(2 * i, 2) } else { &EMPTY };
             let high = if 2 * i + 1 < self.len { at(2 * i + 1, 2) } else { &EMPTY };
-            let (low, high) = (low.as_flattened(), high.as_flattened());
-            for ((pair, &low), &high) in pair.iter_mut().zip(low).zip(high) {
-                // As one word, which the compiler turns into vector code.
-                *pair = bytemuck::cast(u32::from(low as u16) | u32::from(high as u16) << 16);
-            }
+            *pair = interleave(low.as_flattened(), high.as_flattened());
         }
     }
 
@@ -133,26 +145,17 @@ impl Head {
     fn rows<P: Pairs, const R: usize>(&mut self, at: Place<'_>, exp: &[u16; 256], out: &mut [i32]) -> usize {
         let start = |r: usize| (at.row + r) * 3 * at.width + at.column;
         let q: [&[Pair]; R] = std::array::from_fn(|r| at.qkv[start(r)..start(r) + COLUMNS].as_chunks().0);
-        let mut tile = [[0; COLUMNS]; R];
-        let mut top = [[i32::MIN; COLUMNS]; R];
-        for (b, keys) in self.keys.iter().enumerate() {
-            P::tile(q, keys, &mut tile);
-            let real = self.len - b * COLUMNS;
-            for r in 0..R {
-                if real < COLUMNS {
-                    tile[r][real..].fill(NEVER);
-                }
-                for (top, &score) in top[r].iter_mut().zip(&tile[r]) {
-                    *top = (*top).max(score);
-                }
-                self.scores[r * self.blocks + b] = tile[r];
-            }
+        let scores = &mut self.scores.as_chunks_mut::<R>().0[..self.blocks];
+        for (keys, scores) in self.keys.iter().zip(&mut *scores) {
+            P::tile(q, keys, scores);
         }
+        let real = self.len - (self.blocks - 1) * COLUMNS;
+        scores.iter_mut().last().into_iter().flatten().for_each(|row| row[real..].fill(NEVER));
         let mut totals = [0; R];
-        for (r, total) in totals.iter_mut().enumerate() {
-            let span = r * self.blocks..(r + 1) * self.blocks;
-            *total = P::probabilities(&self.scores[span.clone()], highest(top[r]), exp, &mut self.p[span]);
+        for (r, (total, p)) in totals.iter_mut().zip(self.p.chunks_exact_mut(self.blocks)).enumerate() {
+            *total = P::probabilities(scores, r, exp, p);
         }
+        let mut tile = [[0; COLUMNS]; R];
         let p = self.p.as_flattened();
         let row = self.blocks * COLUMNS;
         P::tile(std::array::from_fn(|r| p[r * row..(r + 1) * row].as_chunks().0), &self.values, &mut tile);
@@ -168,18 +171,17 @@ impl Head {
     }
 }
 
-/// The largest lane, found by halves so that it stays in vector registers.
+/// Element by element, in steps that the compiler turns into vector code.
 #[inline(always)]
-fn highest(mut lanes: [i32; COLUMNS]) -> i32 {
-    let mut half = COLUMNS / 2;
-    while half > 0 {
-        let (low, high) = lanes.split_at_mut(half);
-        for (low, &high) in low.iter_mut().zip(&*high) {
-            *low = (*low).max(high);
-        }
-        half /= 2;
+fn interleave(low: &[i16], high: &[i16]) -> [Pair; COLUMNS] {
+    let mut words = [0u32; COLUMNS];
+    for (word, &low) in words.iter_mut().zip(low) {
+        *word = u32::from(low as u16);
     }
-    lanes[0]
+    for (word, &high) in words.iter_mut().zip(high) {
+        *word |= u32::from(high as u16) << 16;
+    }
+    bytemuck::cast(words)
 }
 
 /// A row past the end of its sequence.

@@ -9,9 +9,10 @@
 //!
 //! The real version adds:
 //!
-//! - **Shifts without a second accumulator.** Groups come by falling exponent in nearly every row, so the sum
-//!   is a Horner scheme in place: `acc <<= e[g-1] - e[g]` before the products of group `g`. A tile with a row
-//!   where an exponent rises takes one product per group and adds them afterwards.
+//! - **One pass over k.** A tile gets all groups as [`Segment`]s and shifts each one's dot products in registers. The
+//!   last group of a row always has exponent 0, so a level may let it accumulate straight onto the sum of the
+//!   others. (Exponents do not fall from group to group: in a quarter of the rows of real text one rises, so that
+//!   shifting one running sum is not enough.)
 //! - **Unsigned weights.** A level whose dot product wants unsigned weights packs `q + OFFSET`; each code then
 //!   adds `OFFSET * code` too much, which is one number per row, known from the row's code sums.
 //! - **Even tiles.** Rows are dealt out evenly, so that 13 rows are tiles of 7 and 6, never 12 and 1.
@@ -20,7 +21,7 @@ use std::{marker::PhantomData, ops::Range};
 
 use plan::{GemmWeight, MAX_GROUPS, PANEL, PackedGemm, RowScale, SCALE_WORDS};
 
-use super::{math::ms16, quantise::group_ranges};
+use super::math::ms16;
 use crate::{GemmArgs, Output};
 
 /// Most rows of a tile, whatever the level.
@@ -41,25 +42,25 @@ impl Default for Acc {
     }
 }
 
-/// Consecutive quads of k, and what the accumulators are shifted left by before they are added.
+/// Consecutive quads of k, and what their dot products are shifted left by before they are added.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Segment {
-    /// Quads, at least 1.
+    /// Quads; only a last segment may have none.
     pub(crate) quads: usize,
-    /// Shift of each row.
+    /// Shift of each row; all 0 in the last segment.
     pub(crate) shifts: [u32; MAX_ROWS],
 }
 
 /// Rows times panels over some segments of k.
 pub(crate) struct Tile<'a> {
-    /// Codes from the first column of the first segment on; rows are `k` apart.
+    /// Codes of the first row on; rows are `k` apart.
     pub(crate) codes: &'a [i8],
-    /// Packed words from the first quad of the first segment on; panels are `k / 4 * quad_words` apart.
+    /// Packed words of the first panel on; panels are `k / 4 * quad_words` apart.
     pub(crate) words: &'a [u32],
     /// [`Dot::QUAD_WORDS`].
     pub(crate) quad_words: usize,
-    /// Columns of the whole matrix.
+    /// Columns.
     pub(crate) k: usize,
     /// Rows, at most [`Dot::ROWS`].
     pub(crate) rows: usize,
@@ -75,7 +76,7 @@ impl Tile<'_> {
     pub(crate) fn check(&self) {
         let quads: usize = self.segments.iter().map(|s| s.quads).sum();
         assert!(self.rows >= 1 && self.panels >= 1 && self.rows * self.panels <= MAX_CELLS);
-        assert!(self.segments.iter().all(|s| s.quads >= 1) && quads * 4 <= self.k);
+        assert!(!self.segments.is_empty() && quads * 4 <= self.k);
         assert!(self.codes.len() >= (self.rows - 1) * self.k + quads * 4);
         assert!(self.words.len() >= ((self.panels - 1) * (self.k / 4) + quads) * self.quad_words);
     }
@@ -93,7 +94,7 @@ pub(crate) trait Dot {
     /// Most panels of a tile with `rows` rows.
     fn panels(rows: usize) -> usize;
 
-    /// `acc = sum over segments ((acc << shift) + dot)`, from zero.
+    /// `acc = sum over segments (dot << shift)`.
     fn tile(tile: &Tile<'_>, acc: &mut Acc);
 
     /// Runs the epilogue of a tile. A level with features overrides it to give the loop a function of its own, whose
@@ -268,6 +269,12 @@ struct Columns<'a> {
     accumulator_shift: u32,
 }
 
+/// The segments of a tile of rows.
+struct Segments {
+    list: [Segment; MAX_GROUPS + 1],
+    count: usize,
+}
+
 /// A call's operands and its cutting into tiles.
 struct Product<'a> {
     codes: &'a [i8],
@@ -307,7 +314,7 @@ impl<'a> Product<'a> {
             let count = block.min(panels - panel);
             for (t, segments) in segments.iter().enumerate() {
                 let span = self.tile_rows(t, tiles);
-                self.dots::<D>(span.clone(), panel, count, segments.as_ref(), &mut acc);
+                self.dots::<D>(span.clone(), panel, count, segments, &mut acc);
                 if self.corrected {
                     self.correct(span.clone(), panel, count, &mut acc);
                 }
@@ -356,56 +363,41 @@ impl<'a> Product<'a> {
         tile * rows / tiles..(tile + 1) * rows / tiles
     }
 
-    /// The Horner form of a tile, or `None` if a row's exponents rise.
-    fn segments(&self, rows: Range<usize>) -> Option<[Segment; MAX_GROUPS]> {
-        let mut segments = [Segment { quads: 0, shifts: [0; MAX_ROWS] }; MAX_GROUPS];
-        for (g, segment) in segments.iter_mut().enumerate().take(self.groups) {
+    /// The groups with their rows' exponents. Should a row's last exponent not be 0, as quantised rows' are, an
+    /// empty segment ends the list.
+    fn segments(&self, rows: Range<usize>) -> Segments {
+        let mut list = [Segment { quads: 0, shifts: [0; MAX_ROWS] }; MAX_GROUPS + 1];
+        for (g, segment) in list.iter_mut().enumerate().take(self.groups) {
             segment.quads = self.packed.groups[g] / 4;
             for (shift, row) in segment.shifts.iter_mut().zip(&self.rows[rows.clone()]) {
-                let before = if g == 0 { row.exponents[0] } else { row.exponents[g - 1] };
-                *shift = before.checked_sub(row.exponents[g])?;
+                *shift = row.exponents[g];
             }
         }
-        let last = self.groups - 1;
-        // The last group of a quantised row has exponent 0; a tile that breaks this is summed by groups.
-        let zero = self.rows[rows].iter().all(|row| row.exponents[last] == 0);
-        zero.then_some(segments)
+        let plain = list[self.groups - 1].shifts.iter().all(|&s| s == 0);
+        Segments { list, count: self.groups + usize::from(!plain) }
     }
 
-    /// `sum over groups (dot << exponent)` of a tile.
     #[inline(always)]
     fn dots<D: Dot>(
         &self,
         rows: Range<usize>,
         panel: usize,
         panels: usize,
-        segments: Option<&[Segment; MAX_GROUPS]>,
+        segments: &Segments,
         acc: &mut Acc,
     ) {
-        let k = self.packed.k;
-        let tile = |first: usize, segments: &[Segment], acc: &mut Acc| {
-            let codes = &self.codes[rows.start * k + first..rows.end * k];
-            let quad = |panel: usize, column: usize| (panel * k + column) / 4 * D::QUAD_WORDS;
-            let words = &self.packed.words[quad(panel, first)..quad(panel + panels, 0)];
-            let (rows, quad_words) = (rows.len(), D::QUAD_WORDS);
-            D::tile(&Tile { codes, words, quad_words, k, rows, panels, segments }, acc);
+        let (k, quad_words) = (self.packed.k, D::QUAD_WORDS);
+        let panel_words = k / 4 * quad_words;
+        let tile = Tile {
+            codes: &self.codes[rows.start * k..rows.end * k],
+            words: &self.packed.words[panel * panel_words..(panel + panels) * panel_words],
+            quad_words,
+            k,
+            rows: rows.len(),
+            panels,
+            segments: &segments.list[..segments.count],
         };
-        if let Some(segments) = segments {
-            return tile(0, &segments[..self.groups], acc);
-        }
-        let mut part = Acc::default();
-        acc.0.fill([0; PANEL]);
-        for (g, range) in group_ranges(self.packed.groups).into_iter().enumerate().take(self.groups) {
-            let segment = Segment { quads: range.len() / 4, shifts: [0; MAX_ROWS] };
-            tile(range.start, &[segment], &mut part);
-            for (i, row) in self.rows[rows.clone()].iter().enumerate() {
-                for cell in i * panels..(i + 1) * panels {
-                    for (acc, part) in acc.0[cell].iter_mut().zip(&part.0[cell]) {
-                        *acc = acc.wrapping_add(part.wrapping_shl(row.exponents[g]));
-                    }
-                }
-            }
-        }
+        D::tile(&tile, acc);
     }
 
     /// Adds the corrections of every group.

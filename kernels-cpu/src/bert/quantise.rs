@@ -28,7 +28,7 @@ pub(crate) fn quantise(args: QuantiseArgs<'_>) {
 
 /// Columns of each group.
 #[inline(always)]
-pub(super) fn group_ranges(groups: [usize; MAX_GROUPS]) -> [Range<usize>; MAX_GROUPS] {
+fn group_ranges(groups: [usize; MAX_GROUPS]) -> [Range<usize>; MAX_GROUPS] {
     let mut start = 0;
     groups.map(|g| (start..start + g, start += g).0)
 }

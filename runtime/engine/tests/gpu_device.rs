@@ -35,6 +35,17 @@ fn a_layer_gives_the_oracle_bits_in_one_submission_and_one_readback() {
     }
 }
 
+/// A workgroup per sequence: more than one dimension of a grid holds.
+#[test]
+fn grids_longer_than_a_dimension_are_folded() {
+    let Some(mut gpu) = open(&software()) else { return };
+    let layer = Arc::new(Layer::new(6));
+    let model = block_on(gpu.load(&*layer)).expect("weights load");
+    let plan = layer.pool(65_600);
+    let words = block_on(gpu.run(&model, &plan)).expect("the plan runs");
+    assert_eq!(words, oracle(&layer, &plan));
+}
+
 #[test]
 fn buffers_are_kept_between_runs() {
     let Some(mut gpu) = open(&software()) else { return };
@@ -51,7 +62,7 @@ fn buffers_are_kept_between_runs() {
 }
 
 #[test]
-fn a_destroyed_device_says_so_before_and_during_runs() {
+fn a_destroyed_device_says_so() {
     let Some(mut gpu) = open(&software()) else { return };
     let layer = Layer::new(2);
     let model = block_on(gpu.load(&layer)).expect("weights load");
@@ -65,6 +76,30 @@ fn a_destroyed_device_says_so_before_and_during_runs() {
     }
     let error = block_on(gpu.load(&layer)).map(|_| ()).expect_err("the device is gone");
     assert_eq!(error.code(), "device-lost");
+}
+
+/// Whenever the device goes, a run gives the right bits or says that it is lost.
+#[test]
+fn a_device_destroyed_during_a_run_gives_no_wrong_bits() {
+    let layer = Arc::new(Layer::new(8));
+    let plan = layer.plan(&[70; 60]);
+    let expected = oracle(&layer, &plan);
+    for delay_ms in [0, 1, 3, 10, 30] {
+        let Some(mut gpu) = open(&software()) else { return };
+        let model = block_on(gpu.load(&*layer)).expect("weights load");
+        let destroy = gpu.destroyer();
+        let other = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(delay_ms));
+            destroy();
+        });
+        match block_on(gpu.run(&model, &plan)) {
+            Ok(words) => assert!(words == expected, "wrong bits, destroyed after {delay_ms} ms"),
+            Err(error) => assert_eq!(error.code(), "device-lost", "{error:?}"),
+        }
+        other.join().expect("the device can be destroyed from any thread");
+        let error = block_on(gpu.run(&model, &plan)).expect_err("the device is gone");
+        assert_eq!(error.code(), "device-lost", "{error:?}");
+    }
 }
 
 #[test]

@@ -11,7 +11,14 @@ use serde_json::Value;
 fn doctor_works_without_a_model() {
     let sandbox = Sandbox::new("doctor_bare");
     let said = run(sandbox.edge_net().args(["doctor"]), b"").expect(0);
-    for part in ["cpu levels", "scalar", "gpu adapters", "model minilm\n  absent", "not run: no model", "model fetch minilm"] {
+    for part in [
+        "cpu levels",
+        "scalar",
+        "gpu adapters",
+        "model minilm\n  absent",
+        "not run: no model",
+        "model fetch minilm",
+    ] {
         assert!(said.out.contains(part), "{part:?} is not in {}", said.out);
     }
     assert!(!sandbox.cache().exists(), "doctor only looks");
@@ -68,7 +75,8 @@ fn a_model_that_fails_its_self_test_is_not_run() {
         command
     };
     run(with().args(["embed", "cat"]), b"").expect(1).says(&["golden self-test"]);
-    let said = run(with().args(["model", "verify", "minilm"]), b"").expect(1).says(&["the self-test failed on "]);
+    let said =
+        run(with().args(["model", "verify", "minilm"]), b"").expect(1).says(&["the self-test failed on "]);
     assert!(said.out.contains("FAILED"), "{}", said.out);
     run(with().args(["doctor"]), b"").expect(1).says(&["cpu (scalar) fails the self-test"]);
 }
@@ -89,7 +97,8 @@ fn quantising_gives_the_same_file_every_time() {
     let sandbox = Sandbox::new("quantize");
     let files = ["a", "b"].map(|name| sandbox.root.join(name));
     for file in &files {
-        let said = run(sandbox.tiny().args(["model", "quantize", "minilm", "--out"]).arg(file), b"").expect(0);
+        let said =
+            run(sandbox.tiny().args(["model", "quantize", "minilm", "--out"]).arg(file), b"").expect(0);
         assert_eq!(said.out, format!("{}  {}\n", hex(&fs::read(file).unwrap()), file.display()));
     }
     assert_eq!(fs::read(&files[0]).unwrap(), fs::read(&files[1]).unwrap());

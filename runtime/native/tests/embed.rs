@@ -4,10 +4,16 @@ mod common;
 
 use std::{
     io::{BufRead, BufReader, Write},
+    num::NonZeroUsize,
     process::Stdio,
 };
 
 use common::{Sandbox, hex, run};
+use edge_net::{
+    Device,
+    local::{Embedder, Options},
+    model::Store,
+};
 use serde_json::Value;
 
 #[test]
@@ -67,7 +73,8 @@ fn jsonl_streams_objects_in_order() {
         assert_eq!(keys, ["digest", "embedding", "index", "tokens", "truncated"]);
     }
     // Batches, threads and levels leave no trace in the result.
-    for settings in [["--batch-tokens", "7"], ["--threads", "1"], ["--level", "scalar"], ["--device", "cpu"]] {
+    for settings in [["--batch-tokens", "7"], ["--threads", "1"], ["--level", "scalar"], ["--device", "cpu"]]
+    {
         let other = run(sandbox.tiny().args(["embed", "--jsonl"]).args(settings), many.as_bytes()).expect(0);
         assert_eq!(other.out, said.out, "{settings:?}");
     }
@@ -117,7 +124,8 @@ fn bad_input_names_its_line_and_loses_none_before_it() {
     let said = run(sandbox.tiny().args(["embed", "--jsonl"]), &many).expect(1).says(&["line 3001: "]);
     assert_eq!(said.lines().len(), 3000);
 
-    let said = run(sandbox.tiny().args(["embed"]), b"hello\n\xff\n").expect(1).says(&["line 2: invalid UTF-8"]);
+    let said =
+        run(sandbox.tiny().args(["embed"]), b"hello\n\xff\n").expect(1).says(&["line 2: invalid UTF-8"]);
     assert!(said.out.contains("hello"), "{}", said.out);
     let said = run(sandbox.tiny().args(["embed", "--json"]), b"hello\n\xff\n").expect(1);
     assert_eq!(said.json()["embeddings"].as_array().unwrap().len(), 1);
@@ -186,6 +194,69 @@ fn quiet_says_nothing_and_data_stays_on_stdout() {
     assert_eq!((said.err.as_str(), said.lines().len()), ("", 1));
     let said = run(sandbox.tiny().args(["embed", "--jsonl", "--verbose", "--device", "auto"]), b"\"cat\"\n");
     assert_eq!(said.expect(0).lines().len(), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_grow_with_the_input() {
+    let sandbox = Sandbox::new("memory");
+    let mut command = sandbox.tiny();
+    let command = command.args(["embed", "--jsonl"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let feed = std::thread::spawn(move || {
+        let line = format!("\"{}\"\n", "cat ".repeat(1 << 18));
+        (0..400).for_each(|_| stdin.write_all(line.as_bytes()).unwrap());
+        stdin
+    });
+    assert_eq!(stdout.lines().take(400).count(), 400);
+    // The command waits for more: its peak is behind it.
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
+    let peak_kb: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak_kb < 200_000, "400 MB of input took {peak_kb} kB");
+    drop(feed.join().unwrap());
+    assert!(child.wait().unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_it_by_the_signal() {
+    use std::os::unix::process::ExitStatusExt;
+    let sandbox = Sandbox::new("interrupt");
+    let mut command = sandbox.tiny();
+    let mut child = command.args(["embed"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    // A shell shows this as 130.
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
+}
+
+#[test]
+fn the_library_gives_what_the_command_gives() {
+    let sandbox = Sandbox::new("library");
+    let store = Store::from_env().unwrap().with_model_dir(sandbox.tiny_dir()).with_cache(sandbox.cache());
+    let texts: Vec<String> = (0..700).map(|i| format!("the cat {}", "hello ".repeat(i % 23))).collect();
+    let open = |threads, batch_tokens| {
+        let threads = NonZeroUsize::new(threads).unwrap();
+        let batch_tokens = NonZeroUsize::new(batch_tokens);
+        let options = Options { device: Device::Cpu, threads, batch_tokens, ..Options::default() };
+        Embedder::open_with(&options, &store, &mut ()).unwrap()
+    };
+    let embeddings = open(2, 0).embed(&texts).unwrap();
+    assert_eq!(embeddings.len(), 700);
+    for (threads, batch_tokens) in [(1, 0), (3, 5), (2, 1000)] {
+        assert!(open(threads, batch_tokens).embed(&texts).unwrap() == embeddings, "{threads} {batch_tokens}");
+    }
+    assert_eq!(open(2, 0).embed::<&str>(&[]).unwrap(), []);
+    let one = open(1, 0).embed(&texts[13..14]).unwrap().remove(0);
+    assert_eq!(one, embeddings[13]);
+    let said = run(sandbox.tiny().args(["embed", "--json", &texts[13]]), b"").expect(0).json();
+    let digest: String = one.digest().iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(said["embeddings"][0]["digest"], digest);
+    let values: Vec<f32> = serde_json::from_value(said["embeddings"][0]["embedding"].clone()).unwrap();
+    assert_eq!(values, one.to_f32());
 }
 
 /// The digest that the printed values themselves give: they are exact.

@@ -31,6 +31,7 @@ fn two_float_implementations_agree() {
         let prefixed: Tensors = tensors.iter().map(|(name, t)| (format!("bert.{name}"), t.clone())).collect();
         for bytes in [safetensors(&tensors), safetensors(&prefixed), bf16_safetensors(&tensors)] {
             let distance = distance(&bytes, &bytes, &config);
+            eprintln!("MEASURED distance {distance:e}");
             assert!(distance < TOLERANCE, "{pooling:?}: {distance}");
         }
     }
@@ -48,6 +49,7 @@ fn planted_faults_are_caught() {
     };
     for name in ["encoder.layer.1.attention.self.value.bias", "encoder.layer.0.output.LayerNorm.weight"] {
         let distance = distance(&good, &faulty(name), &config);
+        eprintln!("MEASURED fault {distance:e}");
         assert!(distance > 10.0 * TOLERANCE, "{name}: {distance}");
     }
     let cls = BertConfig { pooling: Pooling::Cls, ..config.clone() };
@@ -65,6 +67,7 @@ fn a_batch_gives_what_its_texts_give_alone() {
     assert_eq!(reported.last(), Some(&texts.len()));
     assert!(reported.len() < texts.len(), "equal lengths run together");
     for (ids, vector) in texts.iter().zip(&together) {
+        eprintln!("MEASURED batch {:e}", apart(vector, &reference.embed(ids).unwrap()));
         assert!(apart(vector, &reference.embed(ids).unwrap()) < TOLERANCE);
     }
     assert!(reference.embed_all::<Vec<u32>>(&[], &mut |_| ()).unwrap().is_empty());
@@ -109,13 +112,15 @@ fn verify_prints_fidelity_and_correlation() {
     let said = run(sandbox.tiny().args(["model", "verify", "minilm", "--json"]), b"").expect(0);
     let fidelity = &said.json()["fidelity"];
     assert_eq!(fidelity["texts"], reference::default_texts().len());
-    let [mean, p1, min] = ["cosine_mean", "cosine_p1", "cosine_min"].map(|key| fidelity[key].as_f64().unwrap());
-    assert!(1.0 > mean && mean > p1 && p1 > min && min > 0.98, "{fidelity}");
+    let [mean, p1, min] =
+        ["cosine_mean", "cosine_p1", "cosine_min"].map(|key| fidelity[key].as_f64().unwrap());
+    assert!(1.0 > mean && mean > p1 && p1 >= min && min > 0.98, "{fidelity}");
     assert!(fidelity.get("sts").is_none());
 
     let [own, sts] = ["texts", "sts"].map(|name| sandbox.root.join(name));
     fs::write(&own, "hello\nthe cat\n").unwrap();
-    fs::write(&sts, "g\tf\t0\t1\t4.5\tthe cat\tthe cats\ng\tf\t0\t2\t0.5\thello\t42\ng\tf\t0\t3\t2\ta\tb\n").unwrap();
+    fs::write(&sts, "g\tf\t0\t1\t4.5\tthe cat\tthe cats\ng\tf\t0\t2\t0.5\thello\t42\ng\tf\t0\t3\t2\ta\tb\n")
+        .unwrap();
     let verify = |command: &mut Command| {
         run(command.args(["model", "verify", "minilm", "--texts"]).arg(&own).arg("--sts").arg(&sts), b"")
     };
@@ -158,29 +163,36 @@ fn fidelity_is_measured_against_the_weights_the_integers_come_from() {
 
 #[test]
 fn the_oracle_gives_the_published_vectors() {
-    let (Some(file), Some((reference, mut embedder))) = (shared_data("minilm_reference/reference.json"), minilm())
+    let (Some(file), Some((reference, mut embedder))) =
+        (shared_data("minilm_reference/reference.json"), minilm())
     else {
         return;
     };
     let published: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     let items = published["items"].as_array().unwrap();
-    let numbers = |v: &Value| -> Vec<f64> { v.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect() };
-    let ids: Vec<Vec<u32>> = items.iter().map(|i| numbers(&i["ids"]).iter().map(|&id| id as u32).collect()).collect();
+    let numbers =
+        |v: &Value| -> Vec<f64> { v.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect() };
+    let ids: Vec<Vec<u32>> =
+        items.iter().map(|i| numbers(&i["ids"]).iter().map(|&id| id as u32).collect()).collect();
     let vectors = reference.embed_all(&ids, &mut |_| ()).unwrap();
     for (item, vector) in items.iter().zip(&vectors) {
         let wanted: Vec<f32> = numbers(&item["embedding"]).iter().map(|&x| x as f32).collect();
         let cosine = cosine(vector, &wanted);
+        eprintln!("MEASURED 1-cos {:e}", 1.0 - cosine);
         assert!(cosine >= 0.99999, "{}: {cosine}", item["name"]);
     }
     let texts: Vec<&str> = items.iter().map(|i| i["text"].as_str().unwrap()).collect();
     let fidelity = reference::fidelity(&reference, &mut embedder, &texts, &mut ()).unwrap();
+    eprintln!("MEASURED {fidelity:?}");
     assert_eq!(fidelity.texts, 50);
     assert!(fidelity.cosine_mean >= 0.9995 && fidelity.cosine_min >= 0.998, "{fidelity:?}");
 }
 
 #[test]
 fn integers_order_sentence_pairs_like_the_oracle() {
-    let (Some(file), Some((reference, mut embedder))) = (shared_data("sts/sts-dev.csv"), minilm()) else { return };
+    let (Some(file), Some((reference, mut embedder))) = (shared_data("sts/sts-dev.csv"), minilm()) else {
+        return;
+    };
     let text = fs::read_to_string(file).unwrap();
     let pairs = reference::parse_sts(&text).unwrap();
     assert_eq!(pairs.len(), 1500);

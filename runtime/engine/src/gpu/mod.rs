@@ -140,6 +140,12 @@ impl Gpu {
         self.device.destroy();
     }
 
+    /// What [`Gpu::destroy`] does, to be called while a run is under way.
+    pub fn destroyer(&self) -> impl FnOnce() + use<> {
+        let device = self.device.clone();
+        move || device.destroy()
+    }
+
     /// Uploads a model's weights, which must be as well formed as [`plan::pack_gemm`] requires.
     ///
     /// # Errors

@@ -86,6 +86,21 @@ impl Layer {
         Plan { buffers, uploads, steps, output: OUT, agreement: Agreement::Exact }
     }
 
+    /// Pooling alone, of so many sequences of one row.
+    pub(crate) fn pool(&self, sequences: usize) -> Plan {
+        let (input, spans, out) = (BufferId(0), BufferId(1), BufferId(2));
+        let rows = (0..sequences * WIDTH).map(|i| (i as u32).wrapping_mul(0x9e37_79b1) >> 16).collect();
+        let each = (0..sequences as u32).flat_map(|s| [s, 1]).collect();
+        let (width, kind, permutation) = (WIDTH, PoolKind::Sum, WeightId(8));
+        Plan {
+            buffers: vec![sequences * WIDTH, 2 * sequences, sequences * WIDTH / 2],
+            uploads: vec![Upload { buffer: input, words: rows }, Upload { buffer: spans, words: each }],
+            steps: vec![Step::Pool(Pool { sequences, width, kind, input, spans, permutation, out })],
+            output: out,
+            agreement: Agreement::Exact,
+        }
+    }
+
     fn section(&self, matrix: usize, range: std::ops::Range<usize>, k: usize) -> GemmSection<'_> {
         GemmSection {
             outputs: range.len(),

@@ -7,7 +7,7 @@ use edge_net::{Device, Level, local};
 
 /// Embeddings with the same bits on every device.
 #[derive(Debug, Parser)]
-#[command(name = "edge-net", version, about, max_term_width = 100)]
+#[command(name = "edge-net", version, about, after_long_help = VARIABLES)]
 pub(crate) struct Args {
     /// Say nothing but errors on stderr
     #[arg(short, long, global = true, conflicts_with = "verbose")]
@@ -128,10 +128,13 @@ pub(crate) struct Devices {
     /// Device: auto (a hardware GPU if one passes its self-test, else the CPU), gpu or cpu
     #[arg(long, env = "EDGENET_DEVICE", default_value = "auto", value_parser = Device::from_str)]
     pub(crate) device: Device,
+    /// Part of the name of the GPU wanted [default: the fastest]
+    #[arg(long, env = "EDGENET_ADAPTER", value_name = "NAME")]
+    pub(crate) adapter: Option<String>,
     /// CPU threads [default: one a core]
     #[arg(long, env = "EDGENET_THREADS", value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// CPU level [default: the fastest that passes its self-test]
+    /// CPU level, such as scalar, portable or avx2 [default: the fastest that passes its self-test]
     #[arg(long, env = "EDGENET_LEVEL", value_parser = level)]
     pub(crate) level: Option<Level>,
 }
@@ -172,6 +175,7 @@ impl Run {
             device: self.devices.device,
             level: self.devices.level,
             threads: self.devices.threads(),
+            adapter: self.devices.adapter.clone(),
             batch_tokens,
         }
     }
@@ -181,3 +185,11 @@ fn level(name: &str) -> Result<Level, String> {
     let level = Level::from_str(name).map_err(|e| e.to_string())?;
     level.kernels().map(|_| level).map_err(|e| e.to_string())
 }
+
+const VARIABLES: &str = "\
+Variables:
+  EDGENET_MODEL_DIR  The only place models are looked for: a folder with NAME-int.safetensors, or with
+                     model.safetensors and vocab.txt (and config.json), quantised on first use
+  EDGENET_CACHE_DIR  Where models are kept that were fetched and made [default: the platform's cache folder]
+  HF_HUB_CACHE, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN  As the Hugging Face tools read them
+Flags that have a variable name it in their own help. A flag wins over its variable.";

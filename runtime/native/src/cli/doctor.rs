@@ -70,7 +70,9 @@ pub(crate) fn run(args: &args::Doctor) -> Result<(), Failure> {
         print(&report.text())?;
     }
     match report.self_tests.iter().find(|t| t.outcome == Outcome::Failed) {
-        Some(trial) => Err(Failure::Failed(format!("{} fails the self-test and will not be used", trial.device))),
+        Some(trial) => {
+            Err(Failure::Failed(format!("{} fails the self-test and will not be used", trial.device)))
+        }
         None => Ok(()),
     }
 }
@@ -91,10 +93,9 @@ fn examine(args: &args::Doctor) -> Result<Report, Failure> {
             choice = chosen(args, Embedder::with_model(&args.run.options(None), opened));
         }
         Ok(None) => {
-            choice.reasons.push(format!(
-                "decided by the model's self-test: edge-net model fetch {}",
-                manifest.name
-            ));
+            choice
+                .reasons
+                .push(format!("decided by the model's self-test: edge-net model fetch {}", manifest.name));
         }
         Err(e) => {
             model.state = "damaged";
@@ -149,9 +150,14 @@ fn adapters() -> Option<Vec<Adapter>> {
 
 impl Report {
     fn text(&self) -> String {
-        let mut t = format!("edge-net {} on {}, {} threads\n\ncpu levels\n", self.version, self.platform, self.cores);
+        let mut t =
+            format!("edge-net {} on {}, {} threads\n\ncpu levels\n", self.version, self.platform, self.cores);
         for level in &self.cpu_levels {
-            t += &format!("  {:10} {}\n", level.name, if level.supported { "supported" } else { "not supported" });
+            t += &format!(
+                "  {:10} {}\n",
+                level.name,
+                if level.supported { "supported" } else { "not supported" }
+            );
         }
         t += "\ngpu adapters\n";
         match &self.adapters {
@@ -164,7 +170,10 @@ impl Report {
         path.iter().for_each(|p| t += &format!(" {p}"));
         t.push('\n');
         if let (Some(sum), Some(published)) = (sha256, published) {
-            t += &format!("  {sum}  {}\n", if *published { "the published file" } else { "not the published file" });
+            t += &format!(
+                "  {sum}  {}\n",
+                if *published { "the published file" } else { "not the published file" }
+            );
         }
         problem.iter().for_each(|p| t += &format!("  {p}\n"));
         t += "\nself-tests\n";

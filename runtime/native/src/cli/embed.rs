@@ -17,6 +17,7 @@ use super::{
     failure::Failure,
     format::{Format, Printer, Row, Summary},
     input::{Input, Keep, Source},
+    selftest::ABSENT,
     terminal::Terminal,
 };
 
@@ -64,7 +65,11 @@ impl Session {
     fn run(mut self, printer: &SyncSender<Print>, terminal: &mut Terminal) -> Result<(), Failure> {
         for fallback in self.embedder.status().fallbacks {
             self.shown += 1;
-            terminal.detail(&format!("not used: {fallback}"));
+            let text = format!("not used: {fallback}");
+            match ABSENT.contains(&fallback.code) {
+                true => terminal.detail(&text),
+                false => terminal.warn(&text),
+            }
         }
         let (mut texts, mut tokens, mut ms) = (0, 0, 0.0);
         let mut failure = None;
@@ -74,7 +79,8 @@ impl Session {
                 break;
             }
             let started = Instant::now();
-            let (previews, batch): (Vec<_>, Vec<_>) = items.into_iter().map(|i| (i.preview, i.tokens)).unzip();
+            let (previews, batch): (Vec<_>, Vec<_>) =
+                items.into_iter().map(|i| (i.preview, i.tokens)).unzip();
             let done = self.embedder.run(&batch);
             ms += started.elapsed().as_secs_f64() * 1e3;
             self.tell_fallbacks(terminal);
@@ -88,7 +94,8 @@ impl Session {
             if self.similarity {
                 self.vectors.extend(embeddings.iter().cloned());
                 if self.vectors.len() > MAX_SIMILARITY {
-                    failure = Some(Failure::Failed(format!("--similarity takes at most {MAX_SIMILARITY} texts")));
+                    failure =
+                        Some(Failure::Failed(format!("--similarity takes at most {MAX_SIMILARITY} texts")));
                     break;
                 }
             }

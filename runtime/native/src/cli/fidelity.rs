@@ -52,7 +52,12 @@ mod with_reference {
     use models::manifest::Manifest;
 
     use super::{
-        super::{args::Fidelity, failure::Failure, model::{at, read, read_texts}, terminal::Terminal},
+        super::{
+            args::Fidelity,
+            failure::Failure,
+            model::{at, read, read_texts},
+            terminal::Terminal,
+        },
         Report, Sts,
     };
 
@@ -69,7 +74,8 @@ mod with_reference {
             Some(path) => read_texts(path)?,
             None => reference::default_texts().into_iter().map(str::to_owned).collect(),
         };
-        let sts = args.sts.as_ref().map(|path| fs::read_to_string(path).map_err(|e| at(path, &e))).transpose()?;
+        let sts =
+            args.sts.as_ref().map(|path| fs::read_to_string(path).map_err(|e| at(path, &e))).transpose()?;
         let pairs = sts.as_deref().map(reference::parse_sts).transpose();
         let pairs = pairs.map_err(|e| at(args.sts.as_deref().unwrap_or("".as_ref()), &e))?;
 
@@ -86,7 +92,8 @@ mod with_reference {
         drop(bytes);
         let options = Options { model: manifest.name.into(), ..Options::default() };
         let mut embedder = Embedder::with_model(&options, opened)?;
-        let fidelity = reference::fidelity(&oracle, &mut embedder, &texts, terminal).map_err(|e| failed(&e))?;
+        let fidelity =
+            reference::fidelity(&oracle, &mut embedder, &texts, terminal).map_err(|e| failed(&e))?;
         let correlated = pairs.map(|pairs| reference::correlation(&oracle, &mut embedder, &pairs, terminal));
         let correlated = correlated.transpose().map_err(|e| failed(&e))?;
         let reference::Fidelity { texts, cosine_mean, cosine_p1, cosine_min } = fidelity;

@@ -224,14 +224,21 @@ mod tests {
             assert_eq!(text.parse(), Ok(value));
             assert_eq!(text.parse::<f32>().map(f64::from), Ok(value));
             let shortest = format!("{value:?}");
-            let digits = |s: &str| s.split('e').next().map(|m| m.replace(['.', '-'], "").trim_matches('0').to_owned());
+            let digits =
+                |s: &str| s.split('e').next().map(|m| m.replace(['.', '-'], "").trim_matches('0').to_owned());
             assert_eq!(digits(&text), digits(&shortest), "{v}");
         }
     }
 
     #[test]
     fn a_column_is_as_wide_as_it_says() {
-        for text in ["", "short", "中文字符中文字符中文字符中文字符中文字符中文字符", "a\nb\tc\u{1b}[31m", &"x".repeat(99)] {
+        for text in [
+            "",
+            "short",
+            "中文字符中文字符中文字符中文字符中文字符中文字符",
+            "a\nb\tc\u{1b}[31m",
+            &"x".repeat(99),
+        ] {
             assert_eq!(column(text, 36).width(), 36, "{text:?}");
         }
     }

@@ -107,10 +107,7 @@ impl Keep {
 }
 
 /// Calls `take` for every line without its end until it says no. An error names the line, counted from 1.
-fn each_line(
-    input: impl Read,
-    mut take: impl FnMut(&str) -> Result<bool, String>,
-) -> Result<(), String> {
+fn each_line(input: impl Read, mut take: impl FnMut(&str) -> Result<bool, String>) -> Result<(), String> {
     let mut input = BufReader::with_capacity(1 << 16, input);
     let mut line = Vec::new();
     for number in 1u64.. {

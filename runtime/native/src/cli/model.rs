@@ -84,11 +84,13 @@ fn list(store: &Store, json: bool) -> Result<(), Failure> {
     if json {
         return print_json(&entries);
     }
-    let mut text = format!("{:12} {:42} {:>6} {:>5} {:>7}  state\n", "name", "repository", "layers", "width", "tokens");
+    let mut text =
+        format!("{:12} {:42} {:>6} {:>5} {:>7}  state\n", "name", "repository", "layers", "width", "tokens");
     for e in &entries {
         let path = e.path.as_deref().unwrap_or_default();
         let Listed { name, repository, layers, dimensions, max_tokens, state, .. } = e;
-        text += &format!("{name:12} {repository:42} {layers:>6} {dimensions:>5} {max_tokens:>7}  {state} {path}");
+        text +=
+            &format!("{name:12} {repository:42} {layers:>6} {dimensions:>5} {max_tokens:>7}  {state} {path}");
         text.truncate(text.trim_end().len());
         text.push('\n');
     }
@@ -146,7 +148,10 @@ fn verify(
     }
     match failed {
         0 => compared,
-        n => Err(Failure::Failed(format!("the self-test failed on {n} of {} devices", report.self_tests.len()))),
+        n => Err(Failure::Failed(format!(
+            "the self-test failed on {n} of {} devices",
+            report.self_tests.len()
+        ))),
     }
 }
 

@@ -46,22 +46,48 @@ impl fmt::Display for Trial {
     }
 }
 
-/// Runs the self-test on every CPU level and on the GPU that would be used, software ones included.
+/// Runs the self-test on every CPU level and on every GPU, software ones included.
 pub(crate) fn trials(model: &Opened) -> Result<Vec<Trial>, Failure> {
     let test = model.bert.self_test();
     let test = test.map_err(|e| Failure::Failed(format!("{}: {e}", model.path.display())))?;
     let run = |options: Options| {
         let started = Instant::now();
-        let loaded = async { Engine::open(options).await?.load(model.bert.clone(), Some(test.clone())).await };
-        pollster::block_on(loaded).map(|l| (l.status().backend.to_string(), started.elapsed().as_secs_f64() * 1e3))
+        let loaded =
+            async { Engine::open(options).await?.load(model.bert.clone(), Some(test.clone())).await };
+        pollster::block_on(loaded)
+            .map(|l| (l.status().backend.to_string(), started.elapsed().as_secs_f64() * 1e3))
     };
     let mut trials = Vec::new();
     for &level in Level::ALL {
         let options = Options { device: Device::Cpu, level: Some(level), ..Options::default() };
         trials.push(trial(format!("cpu ({level})"), run(options)));
     }
-    trials.push(trial("gpu".into(), run(Options { device: Device::Gpu, ..Options::default() })));
+    for (device, options) in gpus() {
+        trials.push(trial(device, run(options)));
+    }
     Ok(trials)
+}
+
+/// Every GPU by its name; one that is not there where there is none, so that it is listed as not run.
+#[cfg(feature = "gpu")]
+fn gpus() -> Vec<(String, Options)> {
+    let mut names: Vec<Option<String>> =
+        pollster::block_on(engine::gpu::adapters()).into_iter().map(|a| Some(a.name)).collect();
+    names.dedup();
+    if names.is_empty() {
+        names.push(None);
+    }
+    let options = |adapter: Option<String>| {
+        let device = adapter.as_ref().map_or("gpu".to_owned(), |name| format!("gpu ({name})"));
+        let gpu = engine::gpu::GpuOptions { adapter, ..Default::default() };
+        (device, Options { device: Device::Gpu, gpu, ..Options::default() })
+    };
+    names.into_iter().map(options).collect()
+}
+
+#[cfg(not(feature = "gpu"))]
+fn gpus() -> Vec<(String, Options)> {
+    vec![("gpu".to_owned(), Options { device: Device::Gpu, ..Options::default() })]
 }
 
 fn trial(device: String, ran: Result<(String, f64), EngineError>) -> Trial {
@@ -76,5 +102,5 @@ fn trial(device: String, ran: Result<(String, f64), EngineError>) -> Trial {
     Trial { device, outcome, reason: Some(reason), ms: None }
 }
 
-/// Reasons that mean there is nothing to test.
-const ABSENT: [&str; 3] = ["not-built", "no-adapter", "software-adapter"];
+/// Reasons that mean there is no GPU, as opposed to one that fails.
+pub(crate) const ABSENT: [&str; 3] = ["not-built", "no-adapter", "software-adapter"];

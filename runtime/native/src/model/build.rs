@@ -46,7 +46,8 @@ pub(super) fn integer_file(
         }
         made => made,
     };
-    let mut model = made.map_err(|error| ModelError::Quantise { path: float.weights.clone(), error })?;
+    let mut model =
+        made.map_err(|error| ModelError::Quantise { path: float.weights.clone(), error: error.into() })?;
     observer.progress(Work { step: "golden self-test", done: 0, total: Some(1), unit: Unit::Steps });
     add_golden(&mut model, float)?;
     observer.progress(Work { step: "golden self-test", done: 1, total: Some(1), unit: Unit::Steps });
@@ -57,12 +58,12 @@ pub(super) fn integer_file(
 pub(super) fn recipe(manifest: &'static Manifest) -> Result<Option<Recipe>, ModelError> {
     let parse = |bytes| Recipe::from_bytes(bytes);
     let parsed = manifest.recipe.map(parse).transpose();
-    parsed.map_err(|error| ModelError::Recipe { name: manifest.name, error })
+    parsed.map_err(|error| ModelError::Recipe { name: manifest.name, error: error.into() })
 }
 
 /// Stores a batch and the digest the oracle gives for it: what every device must reproduce before it is trusted.
 fn add_golden(model: &mut IntTensors, float: &FloatFiles) -> Result<(), ModelError> {
-    let broken = |error| ModelError::Integer { path: float.weights.clone(), error };
+    let broken = |error| ModelError::Integer { path: float.weights.clone(), error: Box::new(error) };
     let bert = IntBert::from_bytes(Arc::new(model.to_safetensors())).map_err(broken)?;
     let batch = golden_batch(bert.config());
     let views: Vec<&[u32]> = batch.iter().map(Vec::as_slice).collect();

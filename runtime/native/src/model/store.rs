@@ -76,6 +76,20 @@ impl Store {
         Ok(Store { settings: Settings { model_dir: path("EDGENET_MODEL_DIR"), cache, hub } })
     }
 
+    /// Looks for models in this folder alone, as `EDGENET_MODEL_DIR` does.
+    #[must_use]
+    pub fn with_model_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.settings.model_dir = Some(dir.into());
+        self
+    }
+
+    /// Keeps what is fetched and made in this folder, as `EDGENET_CACHE_DIR` does.
+    #[must_use]
+    pub fn with_cache(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.settings.cache = dir.into();
+        self
+    }
+
     /// The manifest of a known model.
     ///
     /// # Errors
@@ -119,7 +133,8 @@ impl Store {
         }
         let written = fs::read_to_string(sum_path(&path)).map(|s| s.trim().to_owned()).ok();
         let ours = path.starts_with(&self.settings.cache);
-        let pin = manifest.integer_sha256.map(str::to_owned).filter(|_| ours && path == self.cached_path(manifest));
+        let pin =
+            manifest.integer_sha256.map(str::to_owned).filter(|_| ours && path == self.cached_path(manifest));
         let opened = open_file(&path, pin.or(written.filter(|_| ours)).as_deref())?;
         Ok(Some(opened.published_if(manifest)))
     }
@@ -128,7 +143,11 @@ impl Store {
     ///
     /// # Errors
     /// [`ModelError`] names the file at fault, or every place that was tried.
-    pub fn open(&self, manifest: &'static Manifest, observer: &mut dyn Observer) -> Result<Opened, ModelError> {
+    pub fn open(
+        &self,
+        manifest: &'static Manifest,
+        observer: &mut dyn Observer,
+    ) -> Result<Opened, ModelError> {
         if let Some(dir) = &self.settings.model_dir {
             return self.open_dir(dir, manifest, observer);
         }
@@ -162,7 +181,8 @@ impl Store {
     ) -> Result<FloatFiles, ModelError> {
         if let Some(dir) = &self.settings.model_dir {
             let found = FloatFiles::in_folder(dir);
-            let found = found.ok_or_else(|| ModelError::EmptyDir { name: manifest.name, dir: dir.clone() })?;
+            let found =
+                found.ok_or_else(|| ModelError::EmptyDir { name: manifest.name, dir: dir.clone() })?;
             return Ok(found.clone().verified(manifest).unwrap_or(found));
         }
         let _lock = self.lock(manifest, observer)?;
@@ -188,7 +208,11 @@ impl Store {
         let sum = files::sha256(&bytes);
         let pin = manifest.integer_sha256.filter(|wanted| own && float.published && *wanted != sum);
         if let Some(wanted) = pin {
-            return Err(ModelError::NotReproduced { name: manifest.name, found: sum, wanted: wanted.to_owned() });
+            return Err(ModelError::NotReproduced {
+                name: manifest.name,
+                found: sum,
+                wanted: wanted.to_owned(),
+            });
         }
         let Some(out) = out else {
             let _lock = self.lock(manifest, observer)?;
@@ -265,7 +289,8 @@ impl Store {
 
     fn lock(&self, manifest: &Manifest, observer: &mut dyn Observer) -> Result<Lock, ModelError> {
         let path = self.settings.cache.join(format!("{}.lock", manifest.name));
-        let waiting = || observer.note(&format!("waiting for another process that prepares {}", manifest.name));
+        let waiting =
+            || observer.note(&format!("waiting for another process that prepares {}", manifest.name));
         let lock = Lock::take(&path, waiting).map_err(ModelError::file(&path))?;
         files::sweep(&self.settings.cache, manifest.name);
         Ok(lock)
@@ -310,7 +335,8 @@ fn open_file(path: &Path, pin: Option<&str>) -> Result<Opened, ModelError> {
     }
     let bytes: ModelBytes = Arc::new(map);
     let read = IntBert::from_bytes(bytes);
-    let bert = Arc::new(read.map_err(|error| ModelError::Integer { path: path.to_owned(), error })?);
+    let bert =
+        Arc::new(read.map_err(|error| ModelError::Integer { path: path.to_owned(), error: error.into() })?);
     Ok(Opened { bert, path: path.to_owned(), sha256, published: pin.is_some() })
 }
 

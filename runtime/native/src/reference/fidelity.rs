@@ -47,7 +47,9 @@ pub enum FidelityError {
     #[error(transparent)]
     Embedder(#[from] local::Error),
     /// The integers were made from other weights than the oracle's.
-    #[error("the integers were made from weights with SHA-256 {made_from}, the float weights have {reference}")]
+    #[error(
+        "the integers were made from weights with SHA-256 {made_from}, the float weights have {reference}"
+    )]
     OtherWeights {
         /// What the integer file says it was made from.
         made_from: String,
@@ -72,7 +74,7 @@ pub enum FidelityError {
 ///
 /// # Errors
 /// [`FidelityError`]; a text the model shortens is shortened for both.
-pub fn fidelity<T: AsRef<str>>(
+pub fn fidelity<T: AsRef<str> + Sync>(
     reference: &Reference,
     embedder: &mut Embedder,
     texts: &[T],
@@ -119,7 +121,7 @@ struct Vectors {
     integer: Vec<Vec<f32>>,
 }
 
-fn vectors<T: AsRef<str>>(
+fn vectors<T: AsRef<str> + Sync>(
     reference: &Reference,
     embedder: &mut Embedder,
     texts: &[T],

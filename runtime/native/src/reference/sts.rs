@@ -57,7 +57,10 @@ mod tests {
     #[test]
     fn a_bad_line_is_named() {
         let short = parse("g\tf\t2014\t7\t4.2\ta\tb\n\na,b,c\n").unwrap_err();
-        assert_eq!(short, StsError { line: 3, problem: "1 fields separated by tabs, wanted at least 7".into() });
+        assert_eq!(
+            short,
+            StsError { line: 3, problem: "1 fields separated by tabs, wanted at least 7".into() }
+        );
         for score in ["x", "", "inf", "NaN"] {
             let error = parse(&format!("g\tf\t2014\t7\t{score}\ta\tb")).unwrap_err();
             assert_eq!(error.to_string(), format!("line 1: field 5 is {score:?}, wanted a score"));

@@ -65,6 +65,8 @@ impl Sandbox {
             .env("EDGENET_THREADS", "2")
             .env("HF_HUB_CACHE", self.root.join("hub"))
             .env("HF_HUB_OFFLINE", "1")
+            // Mesa's device selection would look for a display and complain on stderr that there is none.
+            .env("NODEVICE_SELECT", "1")
             .env("HOME", &self.root)
             .env("PATH", self.root.join("bin"));
         command
@@ -195,13 +197,16 @@ fn tiny_weights() -> Vec<u8> {
         ("embeddings.position_embeddings.weight".into(), vec![c.max_tokens, h], 0.0),
         ("embeddings.token_type_embeddings.weight".into(), vec![2, h], 0.0),
     ];
-    let norm = |name: &str| [(format!("{name}.weight"), vec![h], 1.0), (format!("{name}.bias"), vec![h], 0.0)];
+    let norm =
+        |name: &str| [(format!("{name}.weight"), vec![h], 1.0), (format!("{name}.bias"), vec![h], 0.0)];
     let linear = |name: &str, out, width| {
         [(format!("{name}.weight"), vec![out, width], 0.0), (format!("{name}.bias"), vec![out], 0.0)]
     };
     tensors.extend(norm("embeddings.LayerNorm"));
     let layer = "encoder.layer.0";
-    for part in ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"] {
+    for part in
+        ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"]
+    {
         tensors.extend(linear(&format!("{layer}.{part}"), h, h));
     }
     tensors.extend(norm(&format!("{layer}.attention.output.LayerNorm")));
@@ -220,7 +225,8 @@ fn tiny_weights() -> Vec<u8> {
         for _ in 0..shape.iter().product::<usize>() {
             data.extend((centre + 0.3 * noise()).to_le_bytes());
         }
-        let entry = serde_json::json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, data.len()] });
+        let entry =
+            serde_json::json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, data.len()] });
         header.insert(name, entry);
     }
     let header = serde_json::to_vec(&header).unwrap();

@@ -1,1 +1,0 @@
-//! The kernel benchmark suite: definitions, engines, records.

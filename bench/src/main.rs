@@ -1,0 +1,102 @@
+//! The benchmark suite: definitions (what is measured), engines (ours and the peers beside us), records (what was
+//! found, on which machine, when).
+//!
+//! Engines alternate in one run and are compared in pairs, so that ratios hold on a busy machine. Every bench checks
+//! its own answers first and fails when they are wrong.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command's output")]
+
+mod corpora;
+mod embed;
+mod engines;
+mod memory;
+mod peaks;
+mod records;
+mod serve;
+mod stages;
+mod statistics;
+
+use std::{num::NonZeroUsize, path::Path, process::ExitCode};
+
+use clap::Parser;
+use edge_net::model::Store;
+use kernels_cpu::Level;
+use thiserror::Error;
+
+#[derive(Debug, Parser)]
+#[command(name = "bench", about = "Benchmarks with peers beside us")]
+enum Command {
+    /// Text in, vectors out: engines alternate over one corpus
+    Embed(embed::Args),
+    /// Every stage of a forward pass, one thread, against peaks measured in the same run
+    Stages(stages::Args),
+    /// The matrix products over row counts, one thread
+    Gemm(stages::Args),
+    /// Peak memory of `edge-net embed --device cpu`
+    Memory(memory::Args),
+    /// Print the folder of the float weights peers are made from, fetching them where needed
+    Weights,
+    /// One of our engines as a child process: requests on stdin, answers on stdout
+    #[command(hide = true)]
+    Serve { engine: String, threads: NonZeroUsize },
+}
+
+/// Why a bench gives no result.
+#[derive(Debug, Error)]
+enum Error {
+    #[error("{what}: {error}")]
+    Io { what: String, error: std::io::Error },
+    #[error("{what}: {error}")]
+    Json { what: String, error: serde_json::Error },
+    #[error("{engine}: {problem}")]
+    Engine { engine: String, problem: String },
+    #[error(transparent)]
+    Embedder(#[from] edge_net::local::Error),
+    #[error(transparent)]
+    Model(#[from] edge_net::model::ModelError),
+    #[error(transparent)]
+    Level(#[from] kernels_cpu::LevelError),
+    #[error("wrong answer: {0}")]
+    Wrong(String),
+}
+
+impl Error {
+    fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
+        let what = what.into();
+        move |error| Error::Io { what, error }
+    }
+
+    fn engine(engine: &str, problem: impl ToString) -> Error {
+        Error::Engine { engine: engine.to_owned(), problem: problem.to_string() }
+    }
+}
+
+fn main() -> ExitCode {
+    let result = match Command::parse() {
+        Command::Embed(args) => embed::run(&args),
+        Command::Stages(args) => stages::run(&args, stages::Which::All),
+        Command::Gemm(args) => stages::run(&args, stages::Which::Gemm),
+        Command::Memory(args) => memory::run(&args),
+        Command::Weights => weights(),
+        Command::Serve { engine, threads } => serve::run(&engine, threads),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn weights() -> Result<(), Error> {
+    let files = Store::from_env()?.float(Store::manifest("minilm")?, &mut ())?;
+    println!("{}", files.weights.parent().unwrap_or(Path::new(".")).display());
+    Ok(())
+}
+
+/// A supported CPU level by name.
+fn level(name: &str) -> Result<Level, String> {
+    let level: Level = name.parse().map_err(|e: kernels_cpu::LevelError| e.to_string())?;
+    level.kernels().map(|_| level).map_err(|e| e.to_string())
+}

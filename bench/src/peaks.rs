@@ -1,0 +1,124 @@
+//! What this machine can do at most, measured in the same run as what is compared with it. One thread.
+
+use std::hint::black_box;
+
+use kernels_cpu::Level;
+
+use crate::records::ThreadClock;
+
+/// Operations a second (two for a multiply-add) of the i8 dot product a level's kernels are made of, operands in
+/// registers; `None` for levels without a dot product of their own.
+pub(crate) fn dot(level: Level) -> Option<f64> {
+    let (run, ops): (fn(u32) -> i32, f64) = dot_loop(level)?;
+    let seconds = best(|| {
+        black_box(run(black_box(DOT_ROUNDS)));
+    });
+    Some(ops * f64::from(DOT_ROUNDS) / seconds)
+}
+
+/// Bytes a second of a copy, read and written bytes both counted, that moves `bytes` in all.
+pub(crate) fn copy(bytes: usize) -> f64 {
+    let from = vec![1u64; (bytes / 16).max(1)];
+    let mut to = vec![0u64; from.len()];
+    let times = (COPIED_A_SAMPLE / bytes.max(1)).max(1);
+    let seconds = best(|| {
+        for _ in 0..times {
+            black_box(&mut to).copy_from_slice(black_box(&from));
+        }
+    });
+    (16 * from.len() * times) as f64 / seconds
+}
+
+/// Bytes that no cache holds.
+pub(crate) const MEMORY_BYTES: usize = 512 << 20;
+
+/// The quickest of several goes: a peak is what nothing disturbed.
+fn best(mut run: impl FnMut()) -> f64 {
+    let mut least = f64::INFINITY;
+    for _ in 0..SAMPLES {
+        let clock = ThreadClock::start();
+        run();
+        least = least.min(clock.seconds());
+    }
+    least
+}
+
+const SAMPLES: usize = 9;
+const DOT_ROUNDS: u32 = 200_000;
+const COPIED_A_SAMPLE: usize = 64 << 20;
+
+/// A loop over dot products and the operations in one of its rounds.
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "calls of functions with target features")]
+fn dot_loop(level: Level) -> Option<(fn(u32) -> i32, f64)> {
+    if !level.is_supported() {
+        return None;
+    }
+    match level {
+        // SAFETY: the level is supported, and its detection covers these features.
+        Level::Avx512 => Some((|rounds| unsafe { x86::vnni(rounds) }, (2 * 64 * x86::CHAINS_512) as f64)),
+        // SAFETY: as above.
+        Level::Avx2 => Some((|rounds| unsafe { x86::maddubs(rounds) }, (2 * 32 * x86::CHAINS_256) as f64)),
+        _ => None,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn dot_loop(_: Level) -> Option<(fn(u32) -> i32, f64)> {
+    None
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::{arch::x86_64::*, hint::black_box};
+
+    /// Independent sums, enough to hide the latency of an instruction and few enough to stay in registers.
+    pub(super) const CHAINS_512: usize = 16;
+    pub(super) const CHAINS_256: usize = 12;
+
+    /// `vpdpbusd`: 64 multiply-adds a chain and round.
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    pub(super) fn vnni(rounds: u32) -> i32 {
+        let (a, b) = (_mm512_set1_epi32(black_box(0x0102_0304)), _mm512_set1_epi32(black_box(0x0403_0201)));
+        let mut sums: [__m512i; CHAINS_512] = std::array::from_fn(|i| _mm512_set1_epi32(i as i32));
+        for _ in 0..rounds {
+            for sum in &mut sums {
+                *sum = _mm512_dpbusd_epi32(*sum, a, b);
+            }
+        }
+        sums.iter().fold(0, |all, sum| all.wrapping_add(_mm512_reduce_add_epi32(*sum)))
+    }
+
+    /// `vpsignb`, `vpmaddubsw`, `vpmaddwd`, `vpaddd`: 32 multiply-adds a chain and round. The sign depends on the
+    /// sum so that no product can be taken out of the loop.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn maddubs(rounds: u32) -> i32 {
+        let (a, b) = (_mm256_set1_epi32(black_box(0x0102_0304)), _mm256_set1_epi32(black_box(0x0403_0201)));
+        let ones = _mm256_set1_epi16(1);
+        let mut sums: [__m256i; CHAINS_256] = std::array::from_fn(|i| _mm256_set1_epi32(i as i32));
+        for _ in 0..rounds {
+            for sum in &mut sums {
+                let pairs = _mm256_maddubs_epi16(a, _mm256_sign_epi8(b, *sum));
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
+            }
+        }
+        sums.iter().fold(0, |all, sum| all.wrapping_add(_mm256_extract_epi32::<0>(*sum)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_in_use_has_a_finite_peak() {
+        for &level in Level::ALL {
+            let Some(peak) = dot(level) else {
+                eprintln!("not run: dot product peak of {level}");
+                continue;
+            };
+            assert!(peak.is_finite() && peak > 0.0, "{level}: {peak}");
+        }
+        assert!(copy(4096).is_finite());
+    }
+}
