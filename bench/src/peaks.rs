@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use kernels_cpu::Level;
 
-use crate::records::ThreadClock;
+use crate::records::thread_seconds;
 
 /// Operations a second (two for a multiply-add) of the i8 dot product a level's kernels are made of, operands in
 /// registers; `None` for levels without a dot product of their own.
@@ -36,9 +36,9 @@ pub(crate) const MEMORY_BYTES: usize = 512 << 20;
 fn best(mut run: impl FnMut()) -> f64 {
     let mut least = f64::INFINITY;
     for _ in 0..SAMPLES {
-        let clock = ThreadClock::start();
+        let start = thread_seconds();
         run();
-        least = least.min(clock.seconds());
+        least = least.min(thread_seconds() - start);
     }
     least
 }

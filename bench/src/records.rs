@@ -58,31 +58,18 @@ impl Process {
     }
 }
 
-/// A clock that stands still while other processes have this thread's core; the common clock where the system has no
-/// such thing.
-#[derive(Clone, Copy)]
-pub(crate) struct ThreadClock {
-    ran: Option<u64>,
-    start: Instant,
+/// Seconds this thread was on a core, from any start: a clock that stands still while other processes have the core.
+#[cfg(target_os = "linux")]
+pub(crate) fn thread_seconds() -> f64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 * 1e-9
 }
 
-impl ThreadClock {
-    pub(crate) fn start() -> ThreadClock {
-        ThreadClock { ran: ran_ns(), start: Instant::now() }
-    }
-
-    /// Since the start, on the same thread.
-    pub(crate) fn seconds(self) -> f64 {
-        match (ran_ns(), self.ran) {
-            (Some(now), Some(then)) => (now - then) as f64 * 1e-9,
-            _ => self.start.elapsed().as_secs_f64(),
-        }
-    }
-}
-
-/// Nanoseconds this thread was on a core.
-fn ran_ns() -> Option<u64> {
-    fs::read_to_string("/proc/thread-self/schedstat").ok()?.split_whitespace().next()?.parse().ok()
+/// Seconds from any start.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn thread_seconds() -> f64 {
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    START.elapsed().as_secs_f64()
 }
 
 /// Measures how many cores processes other than one use.

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::{
     Error, level, peaks,
-    records::{self, Machine, Others, Process, ThreadClock},
+    records::{self, Machine, Others, Process, thread_seconds},
     statistics::Summary,
 };
 
@@ -234,9 +234,9 @@ fn measure(models: &Models, plan: &Plan, index: usize, id: &str, samples: usize)
         check(id, &found, &wanted)?;
     }
     let mut timed = |plan: &Plan| {
-        let clock = ThreadClock::start();
+        let start = thread_seconds();
         models.tested.run(plan, &mut arena);
-        clock.seconds()
+        thread_seconds() - start
     };
     let once = repeated(1, outputs[0]);
     let rough = (0..5).map(|_| timed(&once)).fold(f64::INFINITY, f64::min);

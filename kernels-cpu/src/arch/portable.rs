@@ -32,44 +32,46 @@ impl Dot for Portable {
     fn tile(tile: &Tile<'_>, acc: &mut Acc) {
         tile.check();
         let weights: &[[Pair; PANEL]] = bytemuck::cast_slice(tile.words);
-        for (row, total) in acc.0.iter_mut().enumerate().take(tile.rows) {
+        for (row, sum) in acc.0.iter_mut().enumerate().take(tile.rows) {
             let codes = tile.codes[row * tile.k..].as_chunks::<2>().0;
             let mut pair = 0;
-            *total = [0; PANEL];
+            *sum = [0; PANEL];
             for segment in tile.segments {
-                let mut sum = [0; PANEL];
                 let span = pair..pair + 2 * segment.quads;
-                add_pairs(&mut sum, &codes[span.clone()], &weights[span.clone()]);
-                for (total, sum) in total.iter_mut().zip(sum) {
-                    *total = total.wrapping_add(sum.wrapping_shl(segment.shifts[row]));
-                }
+                add_pairs(sum, &codes[span.clone()], segment.shifts[row], &weights[span.clone()]);
                 pair = span.end;
             }
         }
     }
 }
 
-/// Adds the products of a row's pairs. Eight pairs make a step: long enough that the loop over the panel stays
-/// a loop, which compilers vectorise, and that its sums are loaded and stored seldom.
+/// Adds the products of a row's pairs, shifted. Shifting the codes does that: exponents are at most 6, and
+/// 127 * 2^6 is within 16 bits. Eight pairs make a step: long enough that the loop over the panel stays a loop,
+/// which compilers vectorise, and that its sums are loaded and stored seldom.
 #[inline(always)]
-fn add_pairs(sum: &mut [i32; PANEL], codes: &[[i8; 2]], weights: &[[Pair; PANEL]]) {
+fn add_pairs(sum: &mut [i32; PANEL], codes: &[[i8; 2]], shift: u32, weights: &[[Pair; PANEL]]) {
     let (codes, last_codes) = codes.as_chunks::<8>();
     let (weights, last_weights) = weights.as_chunks::<8>();
     for (codes, weights) in codes.iter().zip(weights) {
-        add_step(sum, codes, weights);
+        add_step(sum, codes, shift, weights);
     }
     for (&code, &weights) in last_codes.iter().zip(last_weights) {
-        add_step(sum, &[code], &[weights]);
+        add_step(sum, &[code], shift, &[weights]);
     }
 }
 
 #[inline(always)]
-fn add_step<const N: usize>(sum: &mut [i32; PANEL], codes: &[[i8; 2]; N], weights: &[[Pair; PANEL]; N]) {
-    let codes = codes.map(|c| c.map(i16::from));
+fn add_step<const N: usize>(
+    sum: &mut [i32; PANEL],
+    codes: &[[i8; 2]; N],
+    shift: u32,
+    weights: &[[Pair; PANEL]; N],
+) {
+    let codes = codes.map(|c| c.map(|c| i16::from(c).wrapping_shl(shift)));
     for (lane, sum) in sum.iter_mut().enumerate() {
-        for ([a, b], weights) in codes.into_iter().zip(weights) {
+        for ([a, b], weights) in codes.iter().zip(weights) {
             let [x, y] = weights[lane];
-            *sum = sum.wrapping_add(i32::from(a) * i32::from(x) + i32::from(b) * i32::from(y));
+            *sum = sum.wrapping_add(i32::from(*a) * i32::from(x) + i32::from(*b) * i32::from(y));
         }
     }
 }

@@ -31,7 +31,6 @@ fn two_float_implementations_agree() {
         let prefixed: Tensors = tensors.iter().map(|(name, t)| (format!("bert.{name}"), t.clone())).collect();
         for bytes in [safetensors(&tensors), safetensors(&prefixed), bf16_safetensors(&tensors)] {
             let distance = distance(&bytes, &bytes, &config);
-            eprintln!("MEASURED distance {distance:e}");
             assert!(distance < TOLERANCE, "{pooling:?}: {distance}");
         }
     }
@@ -49,7 +48,6 @@ fn planted_faults_are_caught() {
     };
     for name in ["encoder.layer.1.attention.self.value.bias", "encoder.layer.0.output.LayerNorm.weight"] {
         let distance = distance(&good, &faulty(name), &config);
-        eprintln!("MEASURED fault {distance:e}");
         assert!(distance > 10.0 * TOLERANCE, "{name}: {distance}");
     }
     let cls = BertConfig { pooling: Pooling::Cls, ..config.clone() };
@@ -67,7 +65,6 @@ fn a_batch_gives_what_its_texts_give_alone() {
     assert_eq!(reported.last(), Some(&texts.len()));
     assert!(reported.len() < texts.len(), "equal lengths run together");
     for (ids, vector) in texts.iter().zip(&together) {
-        eprintln!("MEASURED batch {:e}", apart(vector, &reference.embed(ids).unwrap()));
         assert!(apart(vector, &reference.embed(ids).unwrap()) < TOLERANCE);
     }
     assert!(reference.embed_all::<Vec<u32>>(&[], &mut |_| ()).unwrap().is_empty());
@@ -178,12 +175,10 @@ fn the_oracle_gives_the_published_vectors() {
     for (item, vector) in items.iter().zip(&vectors) {
         let wanted: Vec<f32> = numbers(&item["embedding"]).iter().map(|&x| x as f32).collect();
         let cosine = cosine(vector, &wanted);
-        eprintln!("MEASURED 1-cos {:e}", 1.0 - cosine);
         assert!(cosine >= 0.99999, "{}: {cosine}", item["name"]);
     }
     let texts: Vec<&str> = items.iter().map(|i| i["text"].as_str().unwrap()).collect();
     let fidelity = reference::fidelity(&reference, &mut embedder, &texts, &mut ()).unwrap();
-    eprintln!("MEASURED {fidelity:?}");
     assert_eq!(fidelity.texts, 50);
     assert!(fidelity.cosine_mean >= 0.9995 && fidelity.cosine_min >= 0.998, "{fidelity:?}");
 }

@@ -28,26 +28,7 @@ pub(super) fn call<'a>(step: &Step, model: &'a GpuModel) -> Result<Call<'a>, Gpu
     use Source::{Plan, Weight};
     let stage = step.stage();
     match *step {
-        Step::Embed(s) => {
-            let GpuWeight::Embedding { word, scale, position, position_shift } = weight(model, s.table)?
-            else {
-                return Err(wrong(s.table, "embedding tables"));
-            };
-            Ok(Call {
-                stage,
-                variant: 0,
-                params: vec![s.tokens as u32, s.width as u32, *position_shift],
-                sources: vec![
-                    Plan(s.ids),
-                    Plan(s.spans),
-                    Weight(word),
-                    Weight(scale),
-                    Weight(position),
-                    Plan(s.out),
-                ],
-                grid: (1, s.tokens * s.width.div_ceil(4)),
-            })
-        }
+        Step::Embed(s) => embed(&s, model),
         Step::LayerNorm(s) => {
             let GpuWeight::Norm { gain_and_bias, exponent } = weight(model, s.norm)? else {
                 return Err(wrong(s.norm, "a norm"));
@@ -104,6 +85,27 @@ pub(super) fn call<'a>(step: &Step, model: &'a GpuModel) -> Result<Call<'a>, Gpu
             })
         }
     }
+}
+
+fn embed<'a>(step: &plan::Embed, model: &'a GpuModel) -> Result<Call<'a>, GpuError> {
+    use Source::{Plan, Weight};
+    let GpuWeight::Embedding { word, scale, position, position_shift } = weight(model, step.table)? else {
+        return Err(wrong(step.table, "embedding tables"));
+    };
+    Ok(Call {
+        stage: Stage::Embed,
+        variant: 0,
+        params: vec![step.tokens as u32, step.width as u32, *position_shift],
+        sources: vec![
+            Plan(step.ids),
+            Plan(step.spans),
+            Weight(word),
+            Weight(scale),
+            Weight(position),
+            Plan(step.out),
+        ],
+        grid: (1, step.tokens * step.width.div_ceil(4)),
+    })
 }
 
 fn gemm<'a>(step: &plan::Gemm, model: &'a GpuModel) -> Result<Call<'a>, GpuError> {
