@@ -50,11 +50,11 @@ fi
 
 step "NEON under qemu"
 cross=(-p kernels-cpu -p edge-net-tests --no-default-features --locked)
-cargo test --target aarch64-unknown-linux-gnu "${cross[@]}" --test kernels --test twin
+cargo test --target aarch64-unknown-linux-gnu "${cross[@]}" --test levels --test twin
 cargo test --target aarch64-unknown-linux-gnu "${cross[@]}" --test whole_model reference
 
 step "simd128 under node"
-cargo test --target wasm32-wasip1 "${cross[@]}" --test kernels --test twin
+cargo test --target wasm32-wasip1 "${cross[@]}" --test levels --test twin
 cargo test --target wasm32-wasip1 "${cross[@]}" --test whole_model reference
 
 step "pure crates import nothing"

@@ -78,10 +78,10 @@ impl Engine {
     pub(crate) fn ask<A: DeserializeOwned>(&mut self, request: &Request) -> Result<A, Error> {
         let mut line = serde_json::to_string(request).map_err(|e| Error::engine(&self.name, e))?;
         line.push('\n');
-        let sent = self.requests.write_all(line.as_bytes()).and_then(|()| self.requests.flush());
+        // An engine that has ended says why on stderr; here its answer is missing, whichever pipe tells first.
+        drop(self.requests.write_all(line.as_bytes()).and_then(|()| self.requests.flush()));
         line.clear();
-        let read = sent.and_then(|()| self.answers.read_line(&mut line));
-        match read.map_err(|e| Error::engine(&self.name, e))? {
+        match self.answers.read_line(&mut line).map_err(|e| Error::engine(&self.name, e))? {
             0 => Err(Error::engine(&self.name, "ended before it answered")),
             _ => serde_json::from_str(&line)
                 .map_err(|e| Error::engine(&self.name, format!("{e} in its answer"))),

@@ -3,7 +3,9 @@
 use std::{
     io::{BufRead, BufReader, Write},
     process::{Command, Stdio},
-    thread,
+    sync::atomic::{AtomicBool, Ordering},
+    thread::{self, ScopedJoinHandle},
+    time::Duration,
 };
 
 use crate::{Error, corpora::Corpus, records::Process};
@@ -21,6 +23,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     // The first run may fetch and quantise the model, which is not what is measured.
     peak(&["warm up".to_owned()])?;
     let (peak, texts) = (peak(&corpus.texts)?, corpus.texts.len());
+    let unknown = || Error::engine(COMMAND, "this system does not tell the peak memory of a process");
+    let peak = peak.ok_or_else(unknown)?;
     println!("edge-net embed --device cpu, {texts} texts of {}: peak RSS {peak:.1} MiB", corpus.name);
     match peak < LIMIT_MIB {
         true => Ok(()),
@@ -28,7 +32,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     }
 }
 
-fn peak(texts: &[String]) -> Result<f64, Error> {
+/// In MiB; `None` where the system does not say, or the process ended before it was looked at.
+fn peak(texts: &[String]) -> Result<Option<f64>, Error> {
     let beside = std::env::current_exe().map_err(Error::io("this command"))?.with_file_name(COMMAND);
     if !beside.exists() {
         return Err(Error::engine(COMMAND, "is not built: cargo build --release -p edge-net"));
@@ -41,26 +46,36 @@ fn peak(texts: &[String]) -> Result<f64, Error> {
         return Err(Error::engine(COMMAND, "the child has no pipes"));
     };
     let process = Process(child.id());
-    let (mut peak, mut answers) = (None, 0);
-    let fed = thread::scope(|scope| {
+    let (ended, mut answers) = (AtomicBool::new(false), 0);
+    let (fed, peak) = thread::scope(|scope| {
         let feeder = scope.spawn(move || {
             texts.iter().try_for_each(|text| writeln!(stdin, "{}", serde_json::Value::from(text.as_str())))
         });
-        for line in BufReader::new(stdout).lines() {
-            line?;
-            answers += 1;
-            // The mark only rises, so the last look before the end tells all.
-            peak = process.peak_rss_mib().or(peak);
-        }
-        feeder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        // The mark only rises, so the last look before the end tells all.
+        let watcher = scope.spawn(|| {
+            let mut peak = None;
+            while !ended.load(Ordering::Relaxed) {
+                peak = process.peak_rss_mib().or(peak);
+                thread::sleep(LOOK);
+            }
+            peak
+        });
+        let read = BufReader::new(stdout).lines().try_for_each(|line| line.map(|_| answers += 1));
+        ended.store(true, Ordering::Relaxed);
+        (read.and(joined(feeder)), joined(watcher))
     });
     let status = child.wait().map_err(Error::io(COMMAND))?;
     fed.map_err(Error::io(COMMAND))?;
     if !status.success() || answers != texts.len() {
         return Err(Error::Wrong(format!("{COMMAND}: {status}, {answers} answers to {} texts", texts.len())));
     }
-    peak.ok_or_else(|| Error::engine(COMMAND, "this system does not tell the peak memory of a process"))
+    Ok(peak)
+}
+
+fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> T {
+    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 const COMMAND: &str = "edge-net";
+const LOOK: Duration = Duration::from_millis(2);
 const LIMIT_MIB: f64 = 200.0;

@@ -20,7 +20,7 @@ use models::{
 use quantise_support::{Tensors, bf16_safetensors, config, safetensors, tensors, texts, weights};
 use serde_json::Value;
 
-/// Both are f32 and sum in other orders; measured below 2e-6.
+/// Both are f32 and sum in other orders; measured below 1e-6.
 const TOLERANCE: f32 = 1e-5;
 
 #[test]
