@@ -95,7 +95,8 @@ mod tests {
         for model in MODELS {
             assert_eq!(model.config.validate(), Ok(()), "{}", model.name);
             assert!(std::ptr::eq(find(model.name).unwrap(), model), "two models named {}", model.name);
-            for hash in [model.weights_sha256, model.vocab_sha256, model.integer_sha256].into_iter().flatten() {
+            for hash in [model.weights_sha256, model.vocab_sha256, model.integer_sha256].into_iter().flatten()
+            {
                 assert!(hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()), "{hash}");
             }
         }
