@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         loaded.push(engine.ask(&Request::Load { texts: corpus.texts.clone() })?);
     }
     let tokens = loaded.first().map_or(0, |l| l.tokens);
-    for (engine, l) in engines.iter().zip(&loaded).filter(|(_, l)| l.tokens != tokens) {
+    if let Some((engine, l)) = engines.iter().zip(&loaded).find(|(_, l)| l.tokens != tokens) {
         return Err(Error::Wrong(format!("{} counts {} tokens, not {tokens}", engine.name, l.tokens)));
     }
     let mut runs: Vec<Runs> = engines.iter().map(|_| Runs::default()).collect();

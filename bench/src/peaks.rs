@@ -9,7 +9,7 @@ use crate::records::thread_seconds;
 /// Operations a second (two for a multiply-add) of the i8 dot product a level's kernels are made of, operands in
 /// registers; `None` for levels without a dot product of their own.
 pub(crate) fn dot(level: Level) -> Option<f64> {
-    let (run, ops): (fn(u32) -> i32, f64) = dot_loop(level)?;
+    let (run, ops) = dot_loop(level)?;
     let seconds = best(|| {
         black_box(run(black_box(DOT_ROUNDS)));
     });
@@ -47,10 +47,13 @@ const SAMPLES: usize = 9;
 const DOT_ROUNDS: u32 = 200_000;
 const COPIED_A_SAMPLE: usize = 64 << 20;
 
+/// Runs that many rounds of dot products; the result only keeps them from being optimised away.
+type DotLoop = fn(u32) -> i32;
+
 /// A loop over dot products and the operations in one of its rounds.
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "calls of functions with target features")]
-fn dot_loop(level: Level) -> Option<(fn(u32) -> i32, f64)> {
+fn dot_loop(level: Level) -> Option<(DotLoop, f64)> {
     if !level.is_supported() {
         return None;
     }
@@ -64,7 +67,7 @@ fn dot_loop(level: Level) -> Option<(fn(u32) -> i32, f64)> {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn dot_loop(_: Level) -> Option<(fn(u32) -> i32, f64)> {
+fn dot_loop(_: Level) -> Option<(DotLoop, f64)> {
     None
 }
 
