@@ -36,12 +36,12 @@ pub fn all() -> Vec<(String, Run)> {
         if level.is_supported() {
             backends.push((level.to_string(), cpu(level)));
         } else {
-            eprintln!("not run: CPU level {level} (this processor lacks it)");
+            crate::report(&format!("not run: CPU level {level} (this processor lacks it)"));
         }
     }
     backends.extend(gpu());
     let names: Vec<&str> = backends.iter().map(|(name, _)| name.as_str()).collect();
-    eprintln!("{} backends: {}", names.len(), names.join(", "));
+    crate::report(&format!("{} backends: {}", names.len(), names.join(", ")));
     backends
 }
 
@@ -76,7 +76,7 @@ fn gpu_with(kernels: engine::gpu::Kernels) -> Option<(String, Run)> {
                 std::env::var_os("EDGENET_TEST_ALL").is_none(),
                 "no GPU, not even a software one: {error}"
             );
-            eprintln!("not run: GPU, {kernels:?} kernels ({error})");
+            crate::report(&format!("not run: GPU, {kernels:?} kernels ({error})"));
             None
         }
     }

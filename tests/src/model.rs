@@ -28,5 +28,5 @@ pub fn shared_data(path: &str) -> Option<PathBuf> {
 /// Says that a test is not run; fails it where the environment promises that it can be.
 fn not_run(promise: &str, why: &str) {
     assert!(std::env::var_os(promise).is_none(), "{promise} is set, but {why}");
-    eprintln!("not run: {why}");
+    crate::report(&format!("not run: {why}"));
 }

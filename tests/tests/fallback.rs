@@ -60,7 +60,7 @@ impl World {
         let loaded = self.load(Device::Auto, pool_cap_bytes, self.self_test()).expect("some backend loads");
         if let Backend::Cpu(_) = loaded.status().backend {
             assert!(std::env::var_os("EDGENET_TEST_ALL").is_none(), "no GPU: {:?}", loaded.status());
-            eprintln!("not run: {:?}", loaded.status().fallbacks);
+            edge_net_tests::report(&format!("not run: {:?}", loaded.status().fallbacks));
             return None;
         }
         Some(loaded)

@@ -28,7 +28,7 @@ fn every_stage_equals_the_golden() {
         (GOLDEN_COUNT, GOLDEN_COUNT),
         "every golden is compared, and nothing else is traced"
     );
-    eprintln!("{golden} goldens compared");
+    edge_net_tests::report(&format!("{golden} goldens compared"));
 }
 
 /// One bit of one late intermediate flipped is caught, and only there.

@@ -81,7 +81,10 @@ fn reference_texts_give_the_golden_tokens_and_digests() {
     }
     let mean = cosines.iter().sum::<f64>() / cosines.len() as f64;
     let min = cosines.iter().copied().fold(f64::INFINITY, f64::min);
-    eprintln!("cosine to f32 over {} texts: mean {mean:.6}, min {min:.6}", cosines.len());
+    edge_net_tests::report(&format!(
+        "cosine to f32 over {} texts: mean {mean:.6}, min {min:.6}",
+        cosines.len()
+    ));
     assert!(mean >= 0.9995 && min >= 0.998, "mean {mean}, min {min}");
 }
 
