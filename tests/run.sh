@@ -48,6 +48,9 @@ else
   cargo test --workspace --locked
 fi
 
+step "against the published f32 model"
+cargo test --release -p edge-net --features reference --test reference --locked
+
 step "NEON under qemu"
 cross=(-p kernels-cpu -p edge-net-tests --no-default-features --locked)
 cargo test --target aarch64-unknown-linux-gnu "${cross[@]}" --test levels --test twin
