@@ -1,6 +1,6 @@
 //! Text in, vectors out: engines alternate over one corpus, after their answers were checked.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, time::Duration};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Rounds; every engine runs once a round
     #[arg(long, default_value = "5")]
     rounds: NonZeroUsize,
+    /// Seconds to wait, at most, before each run for other processes to rest
+    #[arg(long, default_value = "0", value_name = "SECONDS")]
+    patience: u64,
     /// Write a dated record
     #[arg(long)]
     record: bool,
@@ -52,6 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     for round in 1..=args.rounds.get() {
         eprintln!("round {round} of {}", args.rounds);
         for (engine, runs) in engines.iter_mut().zip(&mut runs) {
+            records::wait_for_rest(Duration::from_secs(args.patience));
             runs.add(engine)?;
         }
     }

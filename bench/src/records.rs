@@ -1,8 +1,8 @@
 //! What was found, on which machine, when, and what else the machine was doing.
 
 use std::{
-    fs,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    fs, thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use kernels_cpu::Level;
@@ -92,6 +92,18 @@ impl Others {
     }
 }
 
+/// Waits, at most for `patience`, until processes other than this one leave the machine mostly alone.
+pub(crate) fn wait_for_rest(patience: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < patience {
+        let others = Others::start(Process(std::process::id()));
+        thread::sleep(LOOK);
+        if others.cores().is_none_or(|cores| cores < REST_CORES) {
+            return;
+        }
+    }
+}
+
 /// Writes `bench/records/<date>-<name>.json` and returns its path in the project.
 pub(crate) fn write(name: &str, record: &impl Serialize) -> Result<String, Error> {
     let path = format!("bench/records/{}-{name}.json", today());
@@ -151,6 +163,9 @@ fn kib(text: &str, name: &str) -> Option<u64> {
     field(text, name)?.split_whitespace().next()?.parse().ok()
 }
 
+const LOOK: Duration = Duration::from_millis(500);
+/// Other processes' cores below which a machine counts as at rest.
+const REST_CORES: f64 = 0.3;
 /// `USER_HZ`, which every Linux of the last decades shows to user space.
 const TICKS_PER_SECOND: f64 = 100.0;
 
