@@ -64,7 +64,7 @@ impl BertConfig {
             "a multiple of 32 in 32..=480",
         )?;
         let heads = self.num_attention_heads;
-        rule(heads * Self::HEAD_DIM == h, "num_attention_heads", heads, "hidden_size / 32")?;
+        rule(heads == h / Self::HEAD_DIM, "num_attention_heads", heads, "hidden_size / 32")?;
         let layers = self.num_hidden_layers;
         rule((1..=64).contains(&layers), "num_hidden_layers", layers, "in 1..=64")?;
         let ffn = self.intermediate_size;
@@ -83,5 +83,26 @@ impl BertConfig {
     /// `max_tokens * levels * 4095` stays below 2^31.
     pub fn probability_levels(&self) -> u32 {
         if self.max_tokens <= 256 { 2047 } else { 1023 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_count_that_wraps_is_refused() {
+        let config = BertConfig {
+            vocab_size: 10,
+            hidden_size: 384,
+            num_hidden_layers: 1,
+            num_attention_heads: 12,
+            intermediate_size: 1536,
+            max_tokens: 256,
+            pooling: Pooling::Mean,
+        };
+        assert_eq!(config.validate(), Ok(()));
+        let wrapping = BertConfig { num_attention_heads: (1 << 59) + 12, ..config };
+        assert_eq!(wrapping.validate().map_err(|e| e.field), Err("num_attention_heads"));
     }
 }

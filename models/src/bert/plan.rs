@@ -92,6 +92,9 @@ impl IntBert {
         let (ids, sha256) = (entry("golden.ids")?, entry("golden.sha256")?);
         let batch: Vec<Vec<u32>> = serde_json::from_str(ids).map_err(|_| bad("golden.ids", ids))?;
         let batch: Vec<&[u32]> = batch.iter().map(Vec::as_slice).collect();
+        if batch.iter().map(|s| s.len()).sum::<usize>() > MAX_GOLDEN_TOKENS {
+            return Err(bad("golden.ids", &format!("more than {MAX_GOLDEN_TOKENS} tokens")));
+        }
         let plan = self.plan(&batch).map_err(|_| bad("golden.ids", ids))?;
         let digest = parse_hex(sha256).ok_or_else(|| bad("golden.sha256", sha256))?;
         Ok(SelfTest { plan, digest })
@@ -233,3 +236,6 @@ fn parse_hex(text: &str) -> Option<[u8; 32]> {
     }
     Some(bytes)
 }
+
+/// A golden batch is run at every start, by the oracle too: a file must not make that take minutes.
+const MAX_GOLDEN_TOKENS: usize = 1024;

@@ -220,6 +220,77 @@ fn memory_does_not_grow_with_the_input() {
     assert!(child.wait().unwrap().success());
 }
 
+/// `--json` prints the texts themselves: what waits between reader and printer is bounded by bytes.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_grow_with_the_length_of_lines() {
+    let sandbox = Sandbox::new("long-lines");
+    let mut child = sandbox
+        .tiny()
+        .args(["embed", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let feed = std::thread::spawn(move || {
+        let line = format!("{}\n", "cat ".repeat(1 << 21));
+        (0..60).for_each(|_| stdin.write_all(line.as_bytes()).unwrap());
+        stdin
+    });
+    let mut row = Vec::new();
+    for _ in 0..60 {
+        row.clear();
+        assert!(stdout.read_until(b'\n', &mut row).unwrap() > 0);
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
+    let peak_kb: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak_kb < 200_000, "60 lines of 8 MB took {peak_kb} kB");
+    drop(feed.join().unwrap());
+    std::io::copy(&mut stdout, &mut std::io::sink()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn no_batch_size_loses_texts() {
+    for size in ["1", "2305843009213693952", "18446744073709551615"] {
+        let sandbox = Sandbox::new("batch-size");
+        let said = run(sandbox.tiny().args(["embed", "--batch-tokens", size, "a", "b", "c"]), b"").expect(0);
+        assert!(said.out.contains("3 texts"), "{size}: {}", said.out);
+    }
+}
+
+#[test]
+fn too_many_texts_for_a_matrix_still_give_their_vectors() {
+    let lines: String = (0..2100).map(|i| format!("cat {i}\n")).collect();
+    let sandbox = Sandbox::new("matrix");
+    let said = run(sandbox.tiny().args(["embed", "--json", "--similarity"]), lines.as_bytes()).expect(1);
+    assert!(said.err.contains("--similarity takes at most 2048 texts"), "{}", said.err);
+    let json = said.json();
+    assert!(json["similarity"].is_null());
+    let rows = json["embeddings"].as_array().unwrap().len();
+    assert!(rows > 2048 && json["texts"] == rows, "{rows} rows, texts {}", json["texts"]);
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_line() {
+    let sandbox = Sandbox::new("mark");
+    let marked =
+        run(sandbox.tiny().args(["embed", "--jsonl"]), "\u{feff}\"cat\"\n\"cat\"\n".as_bytes()).expect(0);
+    let lines: Vec<&str> = marked.out.lines().collect();
+    assert_eq!(lines[0].split("embedding").nth(1), lines[1].split("embedding").nth(1));
+}
+
+#[test]
+fn what_a_message_quotes_does_not_steer_the_terminal() {
+    let sandbox = Sandbox::new("steer");
+    let said = run(sandbox.tiny().args(["embed", "--model", "\u{1b}[31m\u{202e}x", "a"]), b"");
+    assert!(!said.err.contains('\u{1b}') && !said.err.contains('\u{202e}'), "{:?}", said.err);
+    assert!(said.err.contains("u{1b}"), "{:?}", said.err);
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupt_ends_it_by_the_signal() {

@@ -99,7 +99,11 @@ fn examine(args: &args::Doctor) -> Result<Report, Failure> {
         }
         Err(e) => {
             model.state = "damaged";
-            model.problem = Some(format!("{e}: made anew on next use"));
+            let remedy = match std::env::var_os("EDGENET_MODEL_DIR").is_some_and(|dir| !dir.is_empty()) {
+                true => "replace it: EDGENET_MODEL_DIR is the only place looked at",
+                false => "made anew on next use",
+            };
+            model.problem = Some(format!("{e}: {remedy}"));
         }
     }
     let levels = Level::ALL.iter().map(|l| CpuLevel { name: l.to_string(), supported: l.is_supported() });

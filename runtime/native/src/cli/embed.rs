@@ -91,13 +91,13 @@ impl Session {
                     break;
                 }
             };
+            if self.similarity && self.vectors.len() + embeddings.len() > MAX_SIMILARITY {
+                // The vectors are still worth having; a matrix of some of them is not.
+                self.similarity = false;
+                failure = Some(Failure::Failed(format!("--similarity takes at most {MAX_SIMILARITY} texts")));
+            }
             if self.similarity {
                 self.vectors.extend(embeddings.iter().cloned());
-                if self.vectors.len() > MAX_SIMILARITY {
-                    failure =
-                        Some(Failure::Failed(format!("--similarity takes at most {MAX_SIMILARITY} texts")));
-                    break;
-                }
             }
             let row = |(embedding, preview): (Embedding, String)| {
                 let index = texts;
@@ -108,6 +108,9 @@ impl Session {
             let rows = embeddings.into_iter().zip(previews).map(row).collect();
             if printer.send(Print::Rows(rows)).is_err() {
                 return Ok(());
+            }
+            if failure.is_some() {
+                break;
             }
         }
         let similarity = self.similarity.then(|| cosines(&self.vectors));
@@ -167,6 +170,6 @@ fn cosines(vectors: &[Embedding]) -> Vec<f64> {
 }
 
 /// Batches computed ahead of the output.
-const PRINT_QUEUE: usize = 4;
+const PRINT_QUEUE: usize = 1;
 /// Vectors and matrix stay below 100 MB.
 const MAX_SIMILARITY: usize = 2048;

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use edge_net::local::Embedding;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::terminal::steers;
+
 /// One result.
 pub(crate) struct Row {
     pub(crate) index: u64,
@@ -186,7 +188,7 @@ fn push_q15(out: &mut String, v: i16) {
 
 /// The first line of a text, cut or padded to a width in terminal cells; control characters do not reach the terminal.
 fn column(text: &str, width: usize) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let clean: String = text.chars().map(|c| if steers(c) { ' ' } else { c }).collect();
     if clean.width() <= width {
         return format!("{clean}{}", " ".repeat(width - clean.width()));
     }

@@ -2,7 +2,10 @@
 
 use std::{
     io::{self, BufRead, BufReader, Read},
-    sync::mpsc::{self, Receiver, SyncSender, TryRecvError},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        mpsc::{self, Receiver, SyncSender, TryRecvError},
+    },
     thread,
 };
 
@@ -28,6 +31,7 @@ pub(crate) struct Item {
 /// Texts as they come in.
 pub(crate) struct Input {
     items: Receiver<Result<Item, String>>,
+    ahead: Arc<Ahead>,
     /// What ended the input before its end.
     failure: Option<String>,
 }
@@ -44,10 +48,14 @@ impl Input {
     /// Starts reading. The thread is left behind when the input is dropped: it may wait for stdin for ever.
     pub(crate) fn start(source: Source, tokeniser: Tokeniser, keep: Keep) -> Self {
         let (sender, items) = mpsc::sync_channel(QUEUE);
+        let ahead = Arc::new(Ahead::default());
+        let budget = ahead.clone();
         thread::spawn(move || {
             let send = |text: &str| {
                 let tokens = tokeniser.encode(text);
-                sender.send(Ok(Item { preview: keep.of(text), tokens })).is_ok()
+                let preview = keep.of(text);
+                budget.take(preview.len());
+                sender.send(Ok(Item { preview, tokens })).is_ok()
             };
             let read = match source {
                 Source::Texts(texts) => {
@@ -62,14 +70,15 @@ impl Input {
             };
             report(&sender, read);
         });
-        Input { items, failure: None }
+        Input { items, ahead, failure: None }
     }
 
-    /// The next texts, about `tokens` of them, but never waiting for more once there is one. Empty at the end.
+    /// The next texts, about `tokens` tokens and [`BATCH_BYTES`] of them, but never waiting for more once there is
+    /// one. Empty at the end only.
     pub(crate) fn next(&mut self, tokens: usize) -> Vec<Item> {
         let mut batch = Vec::new();
-        let mut count = 0;
-        while self.failure.is_none() && count < tokens {
+        let (mut count, mut bytes) = (0, 0);
+        while self.failure.is_none() && (batch.is_empty() || (count < tokens && bytes < BATCH_BYTES)) {
             let received = if batch.is_empty() {
                 self.items.recv().map_err(|_| TryRecvError::Disconnected)
             } else {
@@ -78,6 +87,8 @@ impl Input {
             match received {
                 Ok(Ok(item)) => {
                     count += item.tokens.ids.len();
+                    bytes += item.preview.len();
+                    self.ahead.give(item.preview.len());
                     batch.push(item);
                 }
                 Ok(Err(failure)) => self.failure = Some(failure),
@@ -90,6 +101,28 @@ impl Input {
     /// Why the input ended, if not because it was over.
     pub(crate) fn failure(self) -> Option<String> {
         self.failure
+    }
+}
+
+/// Bytes of text that wait between the reader and the device: lines can be long, and the queue counts items.
+#[derive(Default)]
+struct Ahead {
+    bytes: Mutex<usize>,
+    given: Condvar,
+}
+
+impl Ahead {
+    /// Waits until there is room. A text larger than all the room waits for all of it.
+    fn take(&self, bytes: usize) {
+        let held = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |held: &mut usize| *held > 0 && *held + bytes > BATCH_BYTES;
+        let mut held = self.given.wait_while(held, full).unwrap_or_else(PoisonError::into_inner);
+        *held += bytes;
+    }
+
+    fn give(&self, bytes: usize) {
+        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) -= bytes;
+        self.given.notify_one();
     }
 }
 
@@ -122,6 +155,7 @@ fn each_line(input: impl Read, mut take: impl FnMut(&str) -> Result<bool, String
         }
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let text = text.strip_prefix(BYTE_ORDER_MARK).filter(|_| number == 1).unwrap_or(text);
         let text = str::from_utf8(text)
             .map_err(|e| at(&format!("invalid UTF-8 at byte {}", e.valid_up_to() + 1)))?;
         if !take(text).map_err(|problem| at(&problem))? {
@@ -149,7 +183,11 @@ fn report(sender: &SyncSender<Result<Item, String>>, read: Result<(), String>) {
 
 /// Longest line of stdin: the model reads its first few hundred words at most.
 const MAX_LINE_BYTES: u64 = 16 << 20;
+/// Some editors begin a file with it; it is no part of its first line.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Enough of a text for a column of a table.
 const PREVIEW_BYTES: usize = 160;
 /// Texts read ahead of the device.
 const QUEUE: usize = 1024;
+/// Bytes of text kept for printing in one batch, and read ahead of it, unless a single text has more.
+const BATCH_BYTES: usize = 4 << 20;

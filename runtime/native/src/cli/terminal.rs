@@ -37,7 +37,7 @@ impl Terminal {
     /// A failure to write to stderr has nowhere to be told.
     fn line(&mut self, text: &str) {
         self.clear();
-        drop(writeln!(io::stderr(), "{text}"));
+        drop(writeln!(io::stderr(), "{}", printable(text)));
     }
 
     fn clear(&mut self) {
@@ -46,6 +46,31 @@ impl Terminal {
         }
     }
 }
+
+/// What a message quotes may come from a file or a peer: what would steer the terminal is escaped, what would
+/// flood it is cut.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars().take(MAX_MESSAGE_CHARS) {
+        match c {
+            '\n' => out.push(c),
+            c if steers(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    if text.chars().nth(MAX_MESSAGE_CHARS).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+/// Whether a character moves the cursor, changes colours or reorders what is around it.
+pub(crate) fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}')
+}
+
+const MAX_MESSAGE_CHARS: usize = 2000;
 
 impl Drop for Terminal {
     fn drop(&mut self) {

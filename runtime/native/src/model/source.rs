@@ -31,12 +31,15 @@ pub struct FloatFiles {
 }
 
 impl FloatFiles {
-    /// Shape of the weights: what `config.json` beside them says, else what the manifest says.
+    /// Shape of the weights: the manifest's where they are the published ones, else what `config.json` beside them
+    /// says, else the manifest's.
     ///
     /// # Errors
     /// If `config.json` cannot be read, or names a shape outside what the integer scheme carries.
     pub fn shape(&self, manifest: &Manifest) -> Result<BertConfig, ModelError> {
-        let Some(path) = &self.config else { return Ok(manifest.config.clone()) };
+        let Some(path) = self.config.as_ref().filter(|_| !self.published) else {
+            return Ok(manifest.config.clone());
+        };
         let json = fs::read(path).map_err(ModelError::file(path))?;
         let (tokens, pooling) = (manifest.config.max_tokens, manifest.config.pooling);
         config_from_json(&json, tokens, pooling)
