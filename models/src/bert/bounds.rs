@@ -5,7 +5,8 @@ use plan::{EmbeddingWeight, GemmSection, GemmWeight, NormWeight, Weight, WeightI
 
 use super::{
     IntBert, IntModelError,
-    file::{FFN_EXPONENT_MAX, GELU_OFFSET, HIDDEN_EXPONENT_MAX, ids, ids::Of},
+    ids::{self, Of},
+    scheme::{FFN_EXPONENT_MAX, GELU_OFFSET, HIDDEN_EXPONENT_MAX},
 };
 use crate::quantise::tables;
 

@@ -7,7 +7,10 @@ use plan::{
 };
 use safetensors::{Dtype, SafeTensors};
 
-use super::{BertConfig, IntModelError, bounds};
+use super::{
+    BertConfig, IntModelError, bounds,
+    scheme::{NORM_EXPONENT_MAX, NORM_EXPONENT_MIN, Q_EMBEDDING, SCALE_SHIFT_MAX},
+};
 
 /// The bytes of a model file, shared and perhaps memory-mapped.
 pub type ModelBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
@@ -72,33 +75,6 @@ impl IntBert {
 
     fn codes(&self, range: &Range<usize>) -> &[i8] {
         bytemuck::cast_slice(&self.file()[range.clone()])
-    }
-}
-
-/// Where each weight lies in [`IntBert`]'s list.
-pub(super) mod ids {
-    use plan::WeightId;
-
-    pub(crate) const EMBEDDING: WeightId = WeightId(0);
-    pub(crate) const NORM_IN: WeightId = WeightId(1);
-    pub(crate) const EXP: WeightId = WeightId(2);
-    pub(crate) const GELU: WeightId = WeightId(3);
-    pub(crate) const PERMUTATION: WeightId = WeightId(4);
-    const FIRST_LAYER: usize = 5;
-
-    /// The weights of one layer, in the order of a forward pass.
-    #[derive(Clone, Copy)]
-    pub(crate) enum Of {
-        Qkv,
-        AttentionOut,
-        NormAttention,
-        Up,
-        Down,
-        NormOut,
-    }
-
-    pub(crate) fn layer(layer: usize, of: Of) -> WeightId {
-        WeightId(FIRST_LAYER + 6 * layer + of as usize)
     }
 }
 
@@ -227,19 +203,19 @@ impl Reader<'_> {
 
     fn embedding(&self, config: &BertConfig) -> Result<Stored, IntModelError> {
         let (h, vocab) = (config.hidden_size, config.vocab_size);
-        let position_e = self.number("pos_e", 5..=20)?;
+        let position_e = self.number("pos_e", 5..=Q_EMBEDDING)?;
         Ok(Stored::Embedding {
             word: self.range("word", Dtype::I8, Some(&[vocab, h]))?,
             word_scale: self.values("word_s", Dtype::U16, &[vocab])?,
             position: self.values("pos", Dtype::I16, &[config.max_tokens, h])?,
-            position_shift: (20 - position_e) as u32,
+            position_shift: (Q_EMBEDDING - position_e) as u32,
         })
     }
 
     fn norm(&self, name: &str, width: usize) -> Result<Stored, IntModelError> {
         Ok(Stored::Norm {
             gain: self.values(&format!("{name}.g"), Dtype::I16, &[width])?,
-            exponent: self.number(&format!("{name}.e"), 3..=20)? as u32,
+            exponent: self.number(&format!("{name}.e"), NORM_EXPONENT_MIN..=NORM_EXPONENT_MAX)? as u32,
             bias: self.values(&format!("{name}.b"), Dtype::I32, &[width])?,
         })
     }
@@ -263,7 +239,7 @@ impl Reader<'_> {
             bias: self.values(&part("b"), Dtype::I32, &[n])?,
             correction,
             accumulator_shift: self.number(&part("t"), 0..=30)? as u32,
-            scale_shift: self.number(&part("S"), 0..=31)? as i32,
+            scale_shift: self.number(&part("S"), 0..=SCALE_SHIFT_MAX)?,
         })
     }
 
@@ -292,7 +268,7 @@ impl Reader<'_> {
             .map_err(|_| IntModelError::Metadata { key: key.into(), value: value.into() })
     }
 
-    fn number(&self, key: &str, allowed: std::ops::RangeInclusive<i64>) -> Result<i64, IntModelError> {
+    fn number(&self, key: &str, allowed: std::ops::RangeInclusive<i32>) -> Result<i32, IntModelError> {
         let text = self.entry(key)?;
         match text.parse() {
             Ok(n) if allowed.contains(&n) => Ok(n),
@@ -331,9 +307,4 @@ impl Reader<'_> {
     }
 }
 
-/// Largest group exponent of hidden vectors and of feed-forward activations.
-pub(super) const HIDDEN_EXPONENT_MAX: u32 = 6;
-pub(super) const FFN_EXPONENT_MAX: u32 = 5;
-/// `-min(gelu)` in Q10: added so that the input of the down projection is never negative.
-pub(super) const GELU_OFFSET: u32 = 174;
 const MAX_FFN_WIDTH: usize = 16384;

@@ -4,7 +4,9 @@ mod bounds;
 mod config;
 mod error;
 mod file;
+mod ids;
 mod plan;
+pub(crate) mod scheme;
 
 pub use config::{BertConfig, ConfigError, Pooling};
 pub use error::IntModelError;

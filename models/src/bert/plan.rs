@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::{
-    BertConfig, IntBert, IntModelError, Pooling,
-    file::{FFN_EXPONENT_MAX, GELU_OFFSET, HIDDEN_EXPONENT_MAX, ids},
+    BertConfig, IntBert, IntModelError, Pooling, ids,
+    scheme::{ATTENTION_LIMIT, FFN_EXPONENT_MAX, GELU_OFFSET, HIDDEN_EXPONENT_MAX},
 };
 
 /// Why a batch of token sequences cannot be embedded.
@@ -144,7 +144,7 @@ impl<'a> Writer<'a> {
         for l in 0..model.config.num_hidden_layers {
             let of = |of| ids::layer(l, of);
             self.quantise(x, Signal::Signed, model.hidden_groups, HIDDEN_EXPONENT_MAX, rows);
-            self.gemm(rows, of(ids::Of::Qkv), Epilogue::Clamp { limit: 4095 }, qkv);
+            self.gemm(rows, of(ids::Of::Qkv), Epilogue::Clamp { limit: ATTENTION_LIMIT }, qkv);
             let heads = model.config.num_attention_heads;
             let attention =
                 Attention { tokens: t, heads, longest, qkv, spans: row_spans, exp: ids::EXP, out: y };

@@ -10,6 +10,10 @@ use super::layout::Layout;
 use super::tensors::{IntData, IntTensors};
 use super::{Progress, tables};
 use crate::bert::IntModelError;
+use crate::bert::scheme::{
+    FFN_EXPONENT_MAX, GELU_OFFSET, HIDDEN_EXPONENT_MAX, NORM_EXPONENT_MAX, Q_EMBEDDING, Q_FFN, Q_KEY,
+    Q_QUERY, Q_VALUE, Q_X, SCALE_SHIFT_MAX,
+};
 
 /// Chooses the integer codes of a weight matrix.
 pub(super) trait Rounding {
@@ -74,12 +78,12 @@ impl Op {
     /// Fixed points of input and output, largest group exponent.
     pub(super) fn points(self) -> Points {
         let (f_in, f_out, e_max) = match self {
-            Self::Query => (Q_X, Q_QUERY, E_HIDDEN),
-            Self::Key => (Q_X, Q_KEY, E_HIDDEN),
-            Self::Value => (Q_X, Q_VALUE, E_HIDDEN),
+            Self::Query => (Q_X, Q_QUERY, HIDDEN_EXPONENT_MAX),
+            Self::Key => (Q_X, Q_KEY, HIDDEN_EXPONENT_MAX),
+            Self::Value => (Q_X, Q_VALUE, HIDDEN_EXPONENT_MAX),
             Self::Output => (Q_X, Q_X, 0),
-            Self::Up => (Q_X, Q_FFN, E_HIDDEN),
-            Self::Down => (Q_FFN, Q_X, E_FFN),
+            Self::Up => (Q_X, Q_FFN, HIDDEN_EXPONENT_MAX),
+            Self::Down => (Q_FFN, Q_X, FFN_EXPONENT_MAX),
         };
         Points { f_in, f_out, e_max, levels: if self == Self::Down { 254 } else { 127 } }
     }
@@ -198,7 +202,7 @@ pub(super) fn prepare(float: &FloatBert, perm: &[u16], copies: Option<&Layout>, 
     let wanted = weights
         .chunks_exact(cols)
         .map(|row| row.iter().zip(&limits).map(|(w, limit)| w.abs() / limit).fold(0.0, f64::max));
-    let most = MAX_S - 15 - points.f_in + points.f_out + 32;
+    let most = SCALE_SHIFT_MAX - 15 - points.f_in + points.f_out + 32;
     let (multipliers, exponent) = steps(&wanted.collect::<Vec<f64>>(), f64::from(points.levels), most);
     let steps =
         multipliers.iter().map(|&mc| f64::from(mc) * f64::from(points.levels) / pow2(exponent)).collect();
@@ -235,7 +239,7 @@ fn finish(
     let heaviest: i64 = sums(true).max().unwrap_or(0);
     let reach = (heaviest.max(1) as u64 * u64::from(points.levels)) << points.e_max;
     let s_without_t = prepared.exponent + 15 + points.f_in - points.f_out - 32;
-    let t = (30 - ceil_log2(reach)).min(MAX_S - s_without_t);
+    let t = (30 - ceil_log2(reach)).min(SCALE_SHIFT_MAX - s_without_t);
     let name = |field: &str| format!("layer.{}.{}.{field}", site.layer, op.name());
     if t < 0 {
         let (value, limit) = (i128::from(reach), 1 << 30);
@@ -346,7 +350,7 @@ fn embedding(float: &FloatBert, perm: &[u16], out: &mut IntTensors) {
 fn norm(norm: &Norm, perm: &[u16], name: &str, out: &mut IntTensors) {
     let root = (perm.len() as f64).sqrt();
     let gains: Vec<f64> = perm.iter().map(|&c| f64::from(norm.gamma[usize::from(c)]) * root).collect();
-    let e = headroom(gains.iter().copied()).min(MAX_LN_E);
+    let e = headroom(gains.iter().copied()).min(NORM_EXPONENT_MAX);
     let b = perm.iter().map(|&c| fixed(f64::from(norm.beta[usize::from(c)]), Q_X)).collect();
     out.insert(
         format!("{name}.g"),
@@ -386,23 +390,3 @@ fn ceil_log2(n: u64) -> i32 {
 pub(super) fn pow2(e: i32) -> f64 {
     f64::from_bits(((1023 + e.clamp(-1022, 1023)) as u64) << 52)
 }
-
-/// Fraction bits of the residual stream, LayerNorm outputs and attention contexts.
-pub(super) const Q_X: i32 = 12;
-/// Fraction bits of feed-forward units.
-const Q_FFN: i32 = 10;
-const Q_QUERY: i32 = 9;
-const Q_KEY: i32 = 7;
-const Q_VALUE: i32 = 8;
-/// Fraction bits of the embedding sum.
-pub(super) const Q_EMBEDDING: i32 = 20;
-/// Largest exponent of a hidden group.
-const E_HIDDEN: u32 = 6;
-/// Largest exponent of a feed-forward group.
-const E_FFN: u32 = 5;
-/// -min(GELU) in Q10: added to GELU outputs so that they are codes from 0.
-pub(super) const GELU_OFFSET: i32 = 174;
-/// Largest right shift of an accumulator: `v + 2^(S-1)` stays below 2^31.
-pub(super) const MAX_S: i32 = 31;
-/// Largest LayerNorm exponent; gains this small lose bits rather than overflow a shift.
-pub(super) const MAX_LN_E: i32 = 20;
