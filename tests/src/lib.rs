@@ -2,6 +2,7 @@
 
 pub mod backends;
 pub mod cases;
+pub mod generated;
 pub mod lcg;
 pub mod model;
 

@@ -1,17 +1,12 @@
 //! A GPU that is lost, exhausted or wrong is left for the CPU: same bits, and a reason.
 #![cfg(feature = "gpu")]
 
-#[allow(dead_code, reason = "shared with the quantiser's own tests")]
-#[path = "../../models/tests/quantise_support/mod.rs"]
-mod quantise_support;
-
 use std::sync::Arc;
 
-use edge_net_tests::backends;
+use edge_net_tests::{backends, generated};
 use engine::{Backend, Device, Engine, EngineError, Loaded, Options, gpu::GpuOptions};
-use models::{bert::IntBert, bert::Pooling, quantise::quantise};
+use models::bert::Pooling;
 use plan::{Plan, SelfTest, Weights};
-use quantise_support as support;
 use sha2::{Digest, Sha256};
 
 struct World {
@@ -23,13 +18,9 @@ struct World {
 impl World {
     /// One plan a text, the longest text and so the largest plan in the middle.
     fn new() -> World {
-        let config = support::config(Pooling::Mean);
-        let vocab: String = (0..config.vocab_size).map(|i| format!("token{i}\n")).collect();
-        let tensors = quantise(&support::weights(&config), &config, None, vocab.as_bytes(), &mut |_| {})
-            .expect("the generated model quantises");
-        let model = Arc::new(IntBert::from_bytes(Arc::new(tensors.to_safetensors())).expect("a valid file"));
+        let (model, texts) = generated::model(Pooling::Mean);
         let plan = |text: &Vec<u32>| model.plan(&[text]).expect("a valid batch");
-        let plans: Vec<Plan> = support::texts(&config)[..10].iter().map(plan).collect();
+        let plans: Vec<Plan> = texts[..10].iter().map(plan).collect();
         let weights: Arc<dyn Weights> = model.clone();
         let mut oracle = backends::oracle();
         let expected = plans.iter().map(|p| oracle(&weights, p)).collect();

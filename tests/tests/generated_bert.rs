@@ -1,19 +1,11 @@
 //! A small generated BERT, with both poolings, through the whole path: f32 weights, quantiser, plan, every backend.
 //! With [CLS] pooling it takes 320 tokens, which is where probabilities have 10 bits.
 
-#[allow(dead_code, reason = "shared with the quantiser's own tests")]
-#[path = "../../models/tests/quantise_support/mod.rs"]
-mod quantise_support;
-
 use std::sync::Arc;
 
-use edge_net_tests::backends;
-use models::{
-    bert::{IntBert, Pooling},
-    quantise::quantise,
-};
+use edge_net_tests::{backends, generated};
+use models::{bert::Pooling, quantise::FloatBert};
 use plan::Weights;
-use quantise_support as support;
 
 #[test]
 fn every_backend_agrees_with_mean_pooling() {
@@ -26,7 +18,7 @@ fn every_backend_agrees_with_cls_pooling() {
 }
 
 fn every_backend_agrees(pooling: Pooling) {
-    let (model, texts) = generated(pooling);
+    let (model, texts) = generated::model(pooling);
     let weights: Arc<dyn Weights> = model.clone();
     let batch: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
     let whole = model.plan(&batch).expect("a valid batch");
@@ -44,10 +36,10 @@ fn every_backend_agrees(pooling: Pooling) {
 #[test]
 fn vectors_point_where_the_f32_model_says() {
     for pooling in [Pooling::Mean, Pooling::Cls] {
-        let (model, texts) = generated(pooling);
-        let config = support::config(pooling);
-        let float = support::weights(&config);
-        let float = models::quantise::FloatBert::from_safetensors(&float, &config).expect("a valid file");
+        let (model, texts) = generated::model(pooling);
+        let config = generated::config(pooling);
+        let float = generated::float_weights(&config);
+        let float = FloatBert::from_safetensors(&float, &config).expect("a valid file");
         let weights: Arc<dyn Weights> = model.clone();
         let batch: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
         let words = backends::oracle()(&weights, &model.plan(&batch).expect("a valid batch"));
@@ -59,13 +51,4 @@ fn vectors_point_where_the_f32_model_says() {
             assert!(dot > 0.98, "{pooling:?}, {} tokens: cosine {dot}", text.len());
         }
     }
-}
-
-fn generated(pooling: Pooling) -> (Arc<IntBert>, Vec<Vec<u32>>) {
-    let config = support::config(pooling);
-    let vocab: String = (0..config.vocab_size).map(|i| format!("token{i}\n")).collect();
-    let tensors = quantise(&support::weights(&config), &config, None, vocab.as_bytes(), &mut |_| {})
-        .expect("the generated model quantises");
-    let model = IntBert::from_bytes(Arc::new(tensors.to_safetensors())).expect("the quantised file loads");
-    (Arc::new(model), support::texts(&config))
 }

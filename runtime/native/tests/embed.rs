@@ -212,9 +212,7 @@ fn memory_does_not_grow_with_the_input() {
     });
     assert_eq!(stdout.lines().take(400).count(), 400);
     // The command waits for more: its peak is behind it.
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
-    let peak_kb: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    let peak_kb = peak_kb(&child);
     assert!(peak_kb < 200_000, "400 MB of input took {peak_kb} kB");
     drop(feed.join().unwrap());
     assert!(child.wait().unwrap().success());
@@ -244,9 +242,7 @@ fn memory_does_not_grow_with_the_length_of_lines() {
         row.clear();
         assert!(stdout.read_until(b'\n', &mut row).unwrap() > 0);
     }
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
-    let peak_kb: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    let peak_kb = peak_kb(&child);
     assert!(peak_kb < 200_000, "60 lines of 8 MB took {peak_kb} kB");
     drop(feed.join().unwrap());
     std::io::copy(&mut stdout, &mut std::io::sink()).unwrap();
@@ -331,6 +327,14 @@ fn the_library_gives_what_the_command_gives() {
 }
 
 /// The digest that the printed values themselves give: they are exact.
+/// Most resident memory a running child ever had.
+#[cfg(target_os = "linux")]
+fn peak_kb(child: &std::process::Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
 fn digest_of(row: &Value) -> String {
     let values = row["embedding"].as_array().unwrap().iter();
     let bytes = values.flat_map(|v| {
