@@ -26,17 +26,7 @@ impl Dot for Neon {
         1
     }
 
-    #[inline(always)]
-    fn tile(tile: &Tile<'_>, acc: &mut Acc) {
-        tile.check();
-        // SAFETY: `check` proved that the tile's codes and words lie inside its slices and that `acc` holds it.
-        unsafe {
-            match tile.rows {
-                1 => rows::<1>(tile, acc),
-                _ => rows::<2>(tile, acc),
-            }
-        }
-    }
+    super::tile_by_rows!(1; 2);
 }
 
 /// `R` rows by one panel: eight accumulators a row, each two halves of two outputs.

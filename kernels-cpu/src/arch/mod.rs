@@ -81,4 +81,35 @@ macro_rules! stage {
     };
 }
 
+/// `Dot::tile` of a level whose tiles are one panel wide: its file's `rows::<R>` for each number of rows, the last
+/// being [`crate::bert::gemm::Dot::ROWS`].
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
+macro_rules! tile_by_rows {
+    ($($rows:literal),*; $most:literal) => {
+        #[inline(always)]
+        fn tile(tile: &Tile<'_>, acc: &mut Acc) {
+            const { assert!(Self::ROWS == $most) };
+            tile.check();
+            // SAFETY: `check` proved that the tile's codes and words lie inside its slices and that `acc` holds it;
+            // the features are those of the level.
+            unsafe {
+                match tile.rows {
+                    $($rows => rows::<$rows>(tile, acc),)*
+                    _ => rows::<$most>(tile, acc),
+                }
+            }
+        }
+    };
+}
+
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
+pub(crate) use tile_by_rows;
 pub(crate) use {level, stage};

@@ -36,22 +36,7 @@ impl Dot for AvxVnni {
         1
     }
 
-    #[inline(always)]
-    fn tile(tile: &Tile<'_>, acc: &mut Acc) {
-        tile.check();
-        // SAFETY: `check` proved that the tile's codes and words lie inside its slices and that `acc` holds it;
-        // the features are those of the level.
-        unsafe {
-            match tile.rows {
-                1 => rows::<1>(tile, acc),
-                2 => rows::<2>(tile, acc),
-                3 => rows::<3>(tile, acc),
-                4 => rows::<4>(tile, acc),
-                5 => rows::<5>(tile, acc),
-                _ => rows::<6>(tile, acc),
-            }
-        }
-    }
+    super::tile_by_rows!(1, 2, 3, 4, 5; 6);
 }
 
 /// `R` rows by one panel, two registers a row.
