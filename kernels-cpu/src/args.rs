@@ -1,13 +1,16 @@
 //! What each kernel is given. Shapes are those of the step of the same name in `plan`.
 
-use plan::{EmbeddingWeight, Epilogue, GemmWeight, MAX_GROUPS, NormWeight, PackedGemm, PoolKind};
+use plan::{
+    BitVectors, EmbeddingWeight, Epilogue, FloatVectors, Gather, GemmWeight, LifWeight, MAX_GROUPS,
+    NormWeight, PackedGemm, PoolKind, Range, Vectors,
+};
 
 /// The stages of a plan on one kind of processor. All implementations give equal bytes.
 ///
 /// # Panics
 /// Every method may panic when slices do not have the lengths its arguments state: engines check plans
 /// before they run them, so that is a bug and never input.
-pub trait Kernels: Send + Sync {
+pub trait Kernels: Gather {
     /// Lays weights out as [`Kernels::gemm`] wants them in [`GemmInput::packed`].
     fn pack(&self, weight: &GemmWeight<'_>) -> PackedGemm {
         plan::pack_gemm(weight)
@@ -24,6 +27,22 @@ pub trait Kernels: Send + Sync {
     fn attention(&self, args: AttentionArgs<'_>);
     /// Token vectors to normalised sentence vectors.
     fn pool(&self, args: PoolArgs<'_>);
+    /// f32 vectors to i8 codes.
+    fn encode(&self, args: EncodeArgs<'_>);
+    /// The best rows of a table of i8 codes.
+    fn distance(&self, args: DistanceArgs<'_>);
+    /// The best rows of a table of floats. Sums run in an order fixed for this level, whatever the batch.
+    fn distance_f32(&self, args: DistanceF32Args<'_>);
+    /// The best rows of a table of bits.
+    fn hamming(&self, args: HammingArgs<'_>);
+    /// Sorted lists merged.
+    fn topk(&self, args: TopKArgs<'_>);
+    /// Lays a layer out as [`Kernels::lif`] wants it in [`LifArgs::packed`].
+    fn pack_lif(&self, _: &LifWeight<'_>) -> Vec<u32> {
+        Vec::new()
+    }
+    /// A layer of spiking neurons over all time steps.
+    fn lif(&self, args: LifArgs<'_>);
 }
 
 /// Arguments of [`Kernels::embed`].
@@ -165,4 +184,77 @@ pub struct PoolArgs<'a> {
     pub permutation: &'a [u16],
     /// `[sequences][width]`, Q15.
     pub out: &'a mut [i16],
+}
+
+/// Arguments of [`Kernels::encode`].
+pub struct EncodeArgs<'a> {
+    /// Columns.
+    pub width: usize,
+    /// What codes stand for.
+    pub range: Range,
+    /// `[rows][width]`, finite.
+    pub input: &'a [f32],
+    /// `[rows][width]`.
+    pub codes: &'a mut [i8],
+    /// `[rows]`: the value of one step of the row's codes.
+    pub steps: &'a mut [f32],
+}
+
+/// Arguments of the scans: queries of elements `Q` over a table `V`.
+pub struct ScanArgs<'a, Q, V> {
+    /// Length of a list.
+    pub k: usize,
+    /// First row that is looked at.
+    pub first: usize,
+    /// Rows looked at.
+    pub rows: usize,
+    /// Rows a list covers.
+    pub group: usize,
+    /// `[queries][width]`, or `[queries][width / 32]` of bits.
+    pub queries: &'a [Q],
+    /// The table.
+    pub vectors: &'a V,
+    /// Bits: rows whose bit is 0 are passed over.
+    pub filter: Option<&'a [u32]>,
+    /// `[queries][lists][k]`: sorted (key, row) pairs.
+    pub out: &'a mut [[u32; 2]],
+}
+
+/// Arguments of [`Kernels::distance`].
+pub type DistanceArgs<'a> = ScanArgs<'a, i8, Vectors<'a>>;
+
+/// Arguments of [`Kernels::distance_f32`].
+pub type DistanceF32Args<'a> = ScanArgs<'a, f32, FloatVectors<'a>>;
+
+/// Arguments of [`Kernels::hamming`].
+pub type HammingArgs<'a> = ScanArgs<'a, u32, BitVectors<'a>>;
+
+/// Arguments of [`Kernels::topk`].
+pub struct TopKArgs<'a> {
+    /// Lists of a query.
+    pub lists: usize,
+    /// Length of each list and of the result.
+    pub k: usize,
+    /// `[queries][lists][k]`: sorted (key, row) pairs.
+    pub input: &'a [[u32; 2]],
+    /// `[queries][k]`: sorted (key, row) pairs.
+    pub out: &'a mut [[u32; 2]],
+}
+
+/// Arguments of [`Kernels::lif`].
+pub struct LifArgs<'a> {
+    /// Independent runs.
+    pub batch: usize,
+    /// Time steps.
+    pub steps: usize,
+    /// Bits `[batch][steps][inputs / 32]`.
+    pub spikes: &'a [u32],
+    /// The layer, canonical; the oracle reads it, so that packing is under test too.
+    pub layer: &'a LifWeight<'a>,
+    /// The same layer as [`Kernels::pack_lif`] of the same level laid it out.
+    pub packed: &'a [u32],
+    /// Bits `[batch][steps][outputs / 32]`.
+    pub out: &'a mut [u32],
+    /// `[batch][outputs]`: potentials after the last step.
+    pub potential: &'a mut [i32],
 }

@@ -13,11 +13,11 @@ pub enum Level {
     Scalar,
     /// Plain Rust, compiled for the target's baseline.
     Portable,
-    /// x86-64 with AVX2.
+    /// x86-64 with AVX2 and FMA.
     Avx2,
-    /// x86-64 with AVX2 and AVX-VNNI.
+    /// x86-64 with AVX2, FMA and AVX-VNNI.
     AvxVnni,
-    /// x86-64 with AVX-512 F, BW, VL, DQ, VNNI and VBMI.
+    /// x86-64 with AVX-512 F, BW, VL, DQ, VNNI, VBMI and VPOPCNTDQ.
     Avx512,
     /// AArch64, whose baseline it is.
     Neon,

@@ -7,17 +7,19 @@
 //! |---|---|
 //! | `args` | the contract: [`Kernels`] and the arguments of its methods |
 //! | [`oracle`] | each stage in plain 64-bit integers |
-//! | `bert` | each stage in 32-bit form, written once for all levels |
-//! | `arch` | the levels: the bodies of `bert` with target features, dot products, all `unsafe` |
+//! | `bert`, `search`, `spiking` | each stage in 32-bit form, written once for all levels |
+//! | `arch` | the levels: those bodies with target features, dot products, all `unsafe` |
 
 mod arch;
 mod args;
 mod bert;
 mod level;
 pub mod oracle;
+mod search;
+mod spiking;
 
 pub use args::{
-    AttentionArgs, EmbedArgs, GemmArgs, GemmInput, Kernels, LayerNormArgs, Output, PoolArgs, QuantiseArgs,
-    QuantiseInput,
+    AttentionArgs, DistanceArgs, DistanceF32Args, EmbedArgs, EncodeArgs, GemmArgs, GemmInput, HammingArgs,
+    Kernels, LayerNormArgs, LifArgs, Output, PoolArgs, QuantiseArgs, QuantiseInput, ScanArgs, TopKArgs,
 };
 pub use level::{Level, LevelError};

@@ -3,6 +3,8 @@
 //! `sdot` adds four products of signed bytes to each of four outputs. Its by-element form takes one of the four
 //! quads a register of codes holds, so that codes need no broadcast.
 
+mod search;
+
 use std::arch::{aarch64::*, asm};
 
 use crate::bert::{
@@ -106,6 +108,8 @@ unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
         }
     }
 }
+
+impl crate::spiking::lif::Dense for Dotprod {}
 
 impl Pairs for Dotprod {
     #[inline(always)]

@@ -4,9 +4,13 @@
 //! within +-127 a sum of two is at most 32,258. `sadalp` then adds neighbours into 32 bits, so that an
 //! accumulator holds two halves of two outputs, which are added when the segment is done.
 
+mod search;
+
 use std::arch::aarch64::*;
 
 use plan::PANEL;
+
+pub(super) use self::search::add_lanes;
 
 use crate::bert::{
     attention::{COLUMNS, Pair, Pairs},
@@ -80,6 +84,8 @@ unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
         }
     }
 }
+
+impl crate::spiking::lif::Dense for Neon {}
 
 impl Pairs for Neon {
     #[inline(always)]

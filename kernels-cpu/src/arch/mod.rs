@@ -1,7 +1,7 @@
 //! The instruction sets: the one place of this crate where `unsafe` may stand.
 //!
-//! A level is a unit struct. [`level!`] makes it [`crate::Kernels`] by running the bodies of [`crate::bert`]
-//! inside functions that carry the level's target features; the level's own file holds the hooks that
+//! A level is a unit struct. [`level!`] makes it [`crate::Kernels`] by running the bodies of [`crate::bert`],
+//! [`crate::search`] and [`crate::spiking`] inside functions that carry the level's target features; the level's own file holds the hooks that
 //! need intrinsics or assembly.
 
 #![allow(unsafe_code)]
@@ -58,6 +58,22 @@ macro_rules! level {
                 attention, AttentionArgs, [$crate::bert::attention::attention::<$level>] $(, $features)?
             );
             $crate::arch::stage!(pool, PoolArgs, [$crate::bert::pool::pool] $(, $features)?);
+            $crate::arch::stage!(encode, EncodeArgs, [$crate::search::encode::encode] $(, $features)?);
+            $crate::arch::stage!(distance, DistanceArgs, [$crate::search::distance::distance::<$level>] $(, $features)?);
+            $crate::arch::stage!(
+                distance_f32, DistanceF32Args, [$crate::search::distance_f32::distance_f32::<$level>] $(, $features)?
+            );
+            $crate::arch::stage!(hamming, HammingArgs, [$crate::search::hamming::hamming::<$level>] $(, $features)?);
+            $crate::arch::stage!(topk, TopKArgs, [$crate::search::topk::topk] $(, $features)?);
+            fn pack_lif(&self, layer: &plan::LifWeight<'_>) -> Vec<u32> {
+                $crate::spiking::lif::pack(layer)
+            }
+            $crate::arch::stage!(lif, LifArgs, [$crate::spiking::lif::lif::<$level>] $(, $features)?);
+        }
+
+        impl plan::Gather for $level {
+            $crate::arch::gather!(dots, i8, i32, [$crate::search::rows::dots::<$level>] $(, $features)?);
+            $crate::arch::gather!(float_dots, f32, f32, [$crate::search::rows::float_dots::<$level>] $(, $features)?);
         }
     };
 }
@@ -79,6 +95,35 @@ macro_rules! stage {
             unsafe { run(args) }
         }
     };
+}
+
+/// One method of a level's [`plan::Gather`].
+macro_rules! gather {
+    ($method:ident, $element:ty, $sum:ty, [$body:expr]) => {
+        fn $method(&self, query: &[$element], table: &[$element], rows: &[u32], out: &mut [$sum]) {
+            $body(query, table, rows, out);
+        }
+    };
+    ($method:ident, $element:ty, $sum:ty, [$body:expr], $features:literal) => {
+        fn $method(&self, query: &[$element], table: &[$element], rows: &[u32], out: &mut [$sum]) {
+            #[target_feature(enable = $features)]
+            fn run(query: &[$element], table: &[$element], rows: &[u32], out: &mut [$sum]) {
+                $body(query, table, rows, out);
+            }
+            // SAFETY: `kernels` hands out a level only where its `is_supported` found every feature.
+            unsafe { run(query, table, rows, out) }
+        }
+    };
+}
+
+/// Calls `touch` with an address in each cache line of a row.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+fn each_line<T>(row: &[T], touch: impl Fn(*const i8)) {
+    let first = row.as_ptr().cast::<i8>();
+    for at in (0..size_of_val(row)).step_by(64) {
+        touch(first.wrapping_add(at));
+    }
 }
 
 /// `Dot::tile` of a level whose tiles are one panel wide: its file's `rows::<R>` for each number of rows, the last
@@ -112,4 +157,4 @@ macro_rules! tile_by_rows {
     all(target_arch = "wasm32", target_feature = "simd128")
 ))]
 pub(crate) use tile_by_rows;
-pub(crate) use {level, stage};
+pub(crate) use {gather, level, stage};

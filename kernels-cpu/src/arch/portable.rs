@@ -5,9 +5,12 @@
 
 use plan::{GemmWeight, PANEL, PackedGemm};
 
-use crate::bert::{
-    attention::{COLUMNS, Pair, Pairs},
-    gemm::{Acc, Dot, Tile, pack_pairs},
+use crate::{
+    bert::{
+        attention::{COLUMNS, Pair, Pairs},
+        gemm::{Acc, Dot, Tile, pack_pairs},
+    },
+    search::rows::Rows,
 };
 
 /// The portable level.
@@ -75,6 +78,10 @@ fn add_step<const N: usize>(
         }
     }
 }
+
+impl Rows for Portable {}
+
+impl crate::spiking::lif::Dense for Portable {}
 
 impl Pairs for Portable {
     #[inline(always)]

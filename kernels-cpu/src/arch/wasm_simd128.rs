@@ -3,6 +3,8 @@
 //! `i32x4.dot_i16x8_s` multiplies 16-bit pairs and adds them in 32 bits, so weights are packed as such pairs. No
 //! relaxed instruction is used: their results may differ between machines.
 
+mod search;
+
 use std::arch::wasm32::*;
 
 use plan::{GemmWeight, PANEL, PackedGemm};
@@ -75,6 +77,8 @@ unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
         }
     }
 }
+
+impl crate::spiking::lif::Dense for Simd128 {}
 
 impl Pairs for Simd128 {
     #[inline(always)]

@@ -1,12 +1,16 @@
-//! AVX2.
+//! AVX2 with FMA.
 //!
 //! `vpmaddubsw` multiplies unsigned by signed bytes and adds pairs in 16 bits. With `|code|` as the unsigned
 //! and `sign(code) * q` as the signed factor its products are those of the scheme, and a pair is at most
 //! 2 * 127 * 127 = 32,258, so nothing saturates. `vpmaddwd` by ones then adds the pairs of a quad.
 
+mod search;
+
 use std::arch::x86_64::*;
 
 use plan::PANEL;
+
+pub(super) use self::search::add_lanes;
 
 use crate::bert::{
     attention::{COLUMNS, Pair, Pairs},
@@ -16,14 +20,16 @@ use crate::bert::{
 /// The AVX2 level.
 pub(crate) struct Avx2;
 
-super::level!(Avx2, features = "avx2,bmi1,bmi2,lzcnt");
+super::level!(Avx2, features = "avx2,fma,bmi1,bmi2,lzcnt,popcnt");
 
 /// Whether the processor has every feature the level's functions enable.
 pub(super) fn is_supported() -> bool {
     is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
         && is_x86_feature_detected!("bmi1")
         && is_x86_feature_detected!("bmi2")
         && is_x86_feature_detected!("lzcnt")
+        && is_x86_feature_detected!("popcnt")
 }
 
 impl Dot for Avx2 {
@@ -79,6 +85,8 @@ unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
         }
     }
 }
+
+impl crate::spiking::lif::Dense for Avx2 {}
 
 impl Pairs for Avx2 {
     #[inline(always)]

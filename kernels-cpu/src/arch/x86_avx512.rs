@@ -1,4 +1,4 @@
-//! AVX-512 with VNNI and VBMI.
+//! AVX-512 with VNNI, VBMI and VPOPCNTDQ.
 //!
 //! `vpdpbusd` multiplies unsigned by signed bytes and adds quads in 32 bits. The weights are the unsigned
 //! factor: they are packed as `q + 128`, which [`Dot::OFFSET`] undoes. The tile's inner loop is
@@ -16,6 +16,9 @@
 //! memory = acc
 //! ```
 
+mod search;
+mod spiking;
+
 use std::arch::{asm, x86_64::*};
 
 use plan::{GemmWeight, PANEL, PackedGemm};
@@ -30,7 +33,8 @@ pub(crate) struct Avx512;
 
 super::level!(
     Avx512,
-    features = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,bmi1,bmi2,lzcnt",
+    features =
+        "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,avx512vpopcntdq,bmi1,bmi2,lzcnt,popcnt",
     {
         fn pack(&self, weight: &GemmWeight<'_>) -> PackedGemm {
             pack_unsigned(weight)
@@ -54,9 +58,11 @@ pub(super) fn is_supported() -> bool {
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vnni")
         && is_x86_feature_detected!("avx512vbmi")
+        && is_x86_feature_detected!("avx512vpopcntdq")
         && is_x86_feature_detected!("bmi1")
         && is_x86_feature_detected!("bmi2")
         && is_x86_feature_detected!("lzcnt")
+        && is_x86_feature_detected!("popcnt")
 }
 
 impl Dot for Avx512 {

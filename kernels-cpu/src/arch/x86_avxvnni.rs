@@ -3,6 +3,8 @@
 //! As in AVX-512, the weights are the unsigned factor of `vpdpbusd` and are packed as `q + 128`. Six rows by one
 //! panel fill twelve of the sixteen registers, few enough for the compiler to keep them there.
 
+mod search;
+
 use std::arch::x86_64::*;
 
 use plan::{GemmWeight, PackedGemm};
@@ -16,7 +18,7 @@ use crate::bert::{
 /// The AVX-VNNI level.
 pub(crate) struct AvxVnni;
 
-super::level!(AvxVnni, features = "avx2,avxvnni,bmi1,bmi2,lzcnt", {
+super::level!(AvxVnni, features = "avx2,fma,avxvnni,bmi1,bmi2,lzcnt,popcnt", {
     fn pack(&self, weight: &GemmWeight<'_>) -> PackedGemm {
         pack_unsigned(weight)
     }
@@ -75,6 +77,8 @@ unsafe fn rows<const R: usize>(tile: &Tile<'_>, acc: &mut Acc) {
         }
     }
 }
+
+impl crate::spiking::lif::Dense for AvxVnni {}
 
 impl Pairs for AvxVnni {
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 /// `floor(a * m / 2^16)` for `m` in 0..2^16, from two 32-bit products.
 #[inline(always)]
-pub(super) fn ms16(a: i32, m: u32) -> i32 {
+pub(crate) fn ms16(a: i32, m: u32) -> i32 {
     (a >> 16).wrapping_mul(m as i32).wrapping_add((((a as u32) & 0xffff).wrapping_mul(m) >> 16) as i32)
 }
 

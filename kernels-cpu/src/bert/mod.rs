@@ -10,6 +10,6 @@ pub(crate) mod attention;
 pub(crate) mod embed;
 pub(crate) mod gemm;
 pub(crate) mod layernorm;
-mod math;
+pub(crate) mod math;
 pub(crate) mod pool;
 pub(crate) mod quantise;

@@ -5,21 +5,38 @@
 //! that sees every named intermediate, so that goldens can be compared stage by stage.
 
 mod attention;
+mod distance;
+mod distance_f32;
 mod embed;
+mod encode;
 mod gemm;
+mod hamming;
 mod layernorm;
+mod lif;
 mod math;
 mod pool;
 mod quantise;
+mod topk;
 
 pub use attention::attention;
+pub use distance::distance;
+pub use distance_f32::distance_f32;
 pub use embed::embed;
+pub use encode::encode;
 pub use gemm::gemm;
+pub use hamming::hamming;
 pub use layernorm::layernorm;
+pub use lif::lif;
 pub use pool::pool;
 pub use quantise::quantise;
+pub use topk::topk;
 
-use crate::{AttentionArgs, EmbedArgs, GemmArgs, Kernels, LayerNormArgs, PoolArgs, QuantiseArgs};
+use plan::Gather;
+
+use crate::{
+    AttentionArgs, DistanceArgs, DistanceF32Args, EmbedArgs, EncodeArgs, GemmArgs, HammingArgs, Kernels,
+    LayerNormArgs, LifArgs, PoolArgs, QuantiseArgs, TopKArgs,
+};
 
 /// Sees every named intermediate value of the oracle.
 pub trait Trace {
@@ -59,5 +76,37 @@ impl Kernels for Oracle {
     }
     fn pool(&self, args: PoolArgs<'_>) {
         pool(args, &mut ());
+    }
+    fn encode(&self, args: EncodeArgs<'_>) {
+        encode(args);
+    }
+    fn distance(&self, args: DistanceArgs<'_>) {
+        distance(args);
+    }
+    fn distance_f32(&self, args: DistanceF32Args<'_>) {
+        distance_f32(args);
+    }
+    fn hamming(&self, args: HammingArgs<'_>) {
+        hamming(args);
+    }
+    fn topk(&self, args: TopKArgs<'_>) {
+        topk(args);
+    }
+    fn lif(&self, args: LifArgs<'_>) {
+        lif(args);
+    }
+}
+
+impl Gather for Oracle {
+    fn dots(&self, query: &[i8], codes: &[i8], rows: &[u32], out: &mut [i32]) {
+        for (&row, out) in rows.iter().zip(out) {
+            *out = distance::dot(query, &codes[row as usize * query.len()..]);
+        }
+    }
+
+    fn float_dots(&self, query: &[f32], values: &[f32], rows: &[u32], out: &mut [f32]) {
+        for (&row, out) in rows.iter().zip(out) {
+            *out = distance_f32::dot(query, &values[row as usize * query.len()..]);
+        }
     }
 }

@@ -6,6 +6,13 @@ use std::fmt;
 #[derive(Debug)]
 pub(crate) struct Difference(String);
 
+impl Difference {
+    /// A difference in the words of the one who saw it.
+    pub(crate) fn new(what: String) -> Self {
+        Difference(what)
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

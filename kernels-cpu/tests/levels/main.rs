@@ -5,17 +5,28 @@
 
 mod attention;
 mod canary;
+mod distance;
+mod distance_f32;
 mod embed;
+mod encode;
+mod gather;
 mod gemm;
+mod hamming;
 mod inputs;
 mod layernorm;
+mod lif;
 mod pool;
 mod quantise;
+mod scans;
+mod topk;
 
 use kernels_cpu::{Kernels, Level, oracle::Oracle};
 use plan::Stage;
 
-use crate::{canary::Planted, inputs::Difference};
+use crate::{
+    canary::{OffByOne, Planted, Unsteady},
+    inputs::Difference,
+};
 
 fn check(stage: Stage, kernels: &dyn Kernels) -> Result<usize, Difference> {
     match stage {
@@ -25,15 +36,21 @@ fn check(stage: Stage, kernels: &dyn Kernels) -> Result<usize, Difference> {
         Stage::Gemm => gemm::check(kernels),
         Stage::Attention => attention::check(kernels),
         Stage::Pool => pool::check(kernels),
+        Stage::Encode => encode::check(kernels),
+        Stage::Distance => distance::check(kernels),
+        Stage::DistanceF32 => distance_f32::check(kernels),
+        Stage::Hamming => hamming::check(kernels),
+        Stage::TopK => topk::check(kernels),
+        Stage::Lif => lif::check(kernels),
     }
 }
 
-fn every_level(stage: Stage) {
+fn every_level(stem: &str, check: impl Fn(&dyn Kernels) -> Result<usize, Difference>) {
     for &level in Level::ALL {
         match level.kernels() {
-            Ok(kernels) => match check(stage, kernels) {
-                Ok(cases) => report(&format!("{} at {level}: {cases} cases", stage.stem())),
-                Err(difference) => panic!("{} at {level}: {difference}", stage.stem()),
+            Ok(kernels) => match check(kernels) {
+                Ok(cases) => report(&format!("{stem} at {level}: {cases} cases")),
+                Err(difference) => panic!("{stem} at {level}: {difference}"),
             },
             Err(_) => report(&format!("not run: {level}")),
         }
@@ -55,7 +72,8 @@ macro_rules! stages {
         $(mod $name {
             #[test]
             fn is_equal_at_every_level() {
-                super::super::every_level(plan::Stage::$stage);
+                let stage = plan::Stage::$stage;
+                super::super::every_level(stage.stem(), |kernels| super::super::check(stage, kernels));
             }
 
             #[test]
@@ -68,6 +86,21 @@ macro_rules! stages {
 
 mod stage {
     stages!(embed: Embed, layernorm: LayerNorm, quantise: Quantise, gemm: Gemm, attention: Attention, pool: Pool);
+    stages!(encode: Encode, distance: Distance, distance_f32: DistanceF32, hamming: Hamming, topk: TopK, lif: Lif);
+}
+
+#[test]
+fn scattered_rows_are_scored_at_every_level() {
+    every_level("gather", gather::check);
+    assert!(gather::check(&OffByOne(&Oracle)).is_err(), "a fault of one in one sum went unseen");
+}
+
+#[test]
+fn float_sums_that_follow_the_batch_are_found() {
+    assert!(
+        distance_f32::check(&Unsteady(&Oracle)).is_err(),
+        "a last bit that depends on the batch went unseen"
+    );
 }
 
 #[test]

@@ -4,8 +4,9 @@
 use thiserror::Error;
 
 use crate::{
-    BufferId, EmbeddingWeight, Epilogue, GemmWeight, MAX_GROUPS, PANEL, Plan, PoolKind, SCALE_WORDS, Signal,
-    Step, Weight, WeightId, Weights,
+    BufferId, ENCODE_MIN, EmbeddingWeight, Encode, Epilogue, FloatScore, GemmWeight, Lif, LifWeight,
+    MAX_GROUPS, MAX_K, MAX_WIDTH, PANEL, Plan, PoolKind, Range, SCALE_WORDS, Scan, Score, Signal, Step, TopK,
+    Weight, WeightId, Weights,
 };
 
 /// What is wrong with a plan.
@@ -156,7 +157,78 @@ impl<'a, F: Fn() -> String> At<'a, F> {
                 let longest = if s.kind == PoolKind::Sum { 512 } else { tokens };
                 self.spans(s.spans, tokens, false, longest)
             }
+            Step::Encode(s) => self.encode(s),
+            Step::Distance(s) => self.scan(s, s.width / 4),
+            Step::DistanceF32(s) => self.scan(s, s.width),
+            Step::Hamming(s) => self.scan(s, s.width / 32),
+            Step::TopK(s) => self.topk(s),
+            Step::Lif(s) => self.lif(s),
         }
+    }
+
+    fn topk(&self, s: &TopK) -> Result<(), PlanError> {
+        self.value("k", s.k, (1..=MAX_K).contains(&s.k), || format!("1 to {MAX_K}"))?;
+        self.buffers(&[("input", s.input, s.queries * s.lists * s.k * 2)])?;
+        self.out(&[("out", s.out, s.queries * s.k * 2)], &[s.input])
+    }
+
+    fn lif(&self, s: &Lif) -> Result<(), PlanError> {
+        let fits = |l: &LifWeight<'_>| l.inputs == s.inputs && l.outputs == s.outputs && l.defect().is_none();
+        let layer = |w: &Weight<'_>| matches!(w, Weight::Lif(l) if fits(l));
+        self.weight(s.layer, layer, || format!("a layer of {} inputs and {} neurons", s.inputs, s.outputs))?;
+        self.buffers(&[("spikes", s.spikes, s.batch * s.steps * s.inputs / 32)])?;
+        let out = ("out", s.out, s.batch * s.steps * s.outputs / 32);
+        self.out(&[out, ("potential", s.potential, s.batch * s.outputs)], &[s.spikes])
+    }
+
+    fn encode(&self, s: &Encode) -> Result<(), PlanError> {
+        self.width(s.width, 4)?;
+        if let Range::Fixed { step } = s.range {
+            let ok = (ENCODE_MIN..=1.0 / ENCODE_MIN).contains(&step);
+            self.value("step", step.to_bits() as usize, ok, || {
+                "the bits of a step of 2^-100 to 2^100".into()
+            })?;
+        }
+        let finite = |_, word: usize| f32::from_bits(word as u32).is_finite();
+        self.uploaded(s.input, "input", finite, || "the bits of a finite number".into())?;
+        self.buffers(&[("input", s.input, s.rows * s.width)])?;
+        let codes = ("codes", s.codes, s.rows * s.width / 4);
+        self.out(&[codes, ("steps", s.steps, s.rows)], &[s.input])
+    }
+
+    /// A scan whose queries have `words` words each.
+    fn scan(&self, step: &Scan, words: usize) -> Result<(), PlanError> {
+        let s = step;
+        let multiple = if words * 32 == s.width { 32 } else { 4 };
+        self.width(s.width, multiple)?;
+        self.value("k", s.k, (1..=MAX_K).contains(&s.k), || format!("1 to {MAX_K}"))?;
+        self.value("group", s.group, s.group > 0, || "at least 1".into())?;
+        let mut height = 0;
+        let table = |w: &Weight<'_>| {
+            let (width, len, terms, a_word) = match w {
+                Weight::Vectors(v) => (v.width, v.codes.len(), terms(&v.score), 4),
+                Weight::FloatVectors(v) => (v.width, v.values.len(), float_terms(&v.score), 1),
+                Weight::BitVectors(v) => (v.width, v.bits.len() * 32, None, 32),
+                _ => return false,
+            };
+            let ok = width == s.width && len % width == 0 && words * a_word == width;
+            height = if ok { len / width } else { 0 };
+            ok && terms.is_none_or(|t| t == height)
+        };
+        self.weight(s.vectors, table, || format!("vectors of width {}", s.width))?;
+        let end = s.first.saturating_add(s.rows);
+        self.value("first + rows", end, end <= height && height < u32::MAX as usize, || {
+            format!("at most {height}")
+        })?;
+        let filter = s.filter.unwrap_or(s.input);
+        let filter_words = if s.filter.is_some() { height.div_ceil(32) } else { 0 };
+        self.buffers(&[("input", s.input, s.queries * words), ("filter", filter, filter_words)])?;
+        self.out(&[("out", s.out, s.queries * s.lists() * s.k * 2)], &[s.input, filter])
+    }
+
+    fn width(&self, width: usize, multiple: usize) -> Result<(), PlanError> {
+        let ok = width > 0 && width <= MAX_WIDTH && width.is_multiple_of(multiple);
+        self.value("width", width, ok, || format!("a multiple of {multiple}, at most {MAX_WIDTH}"))
     }
 
     fn words(&self, buffer: BufferId) -> Result<usize, PlanError> {
@@ -282,6 +354,22 @@ impl<'a, F: Fn() -> String> At<'a, F> {
             word >= 1 && word <= longest && first + word <= tokens && (!per_row || i / 2 < first + word)
         };
         self.uploaded(buffer, "spans", ok, || format!("a span of at most {longest} within {tokens} rows"))
+    }
+}
+
+/// Terms a score has a row.
+fn terms(score: &Score<'_>) -> Option<usize> {
+    match score {
+        Score::Dot => None,
+        Score::Scaled(terms) => Some(terms.len()),
+        Score::Euclid(terms) => Some(terms.len()),
+    }
+}
+
+fn float_terms(score: &FloatScore<'_>) -> Option<usize> {
+    match score {
+        FloatScore::Dot => None,
+        FloatScore::Scaled(terms) | FloatScore::Euclid(terms) => Some(terms.len()),
     }
 }
 

@@ -11,17 +11,26 @@
 compile_error!("buffers are little-endian words that kernels view as narrower elements");
 
 mod check;
+mod gather;
 mod layout;
 mod row;
+mod spiking;
 mod step;
+mod vectors;
 mod weight;
 
 pub use check::PlanError;
+pub use gather::{Gather, Parallel, Sequential};
 pub use layout::{PANEL, PackedGemm, pack_gemm};
 pub use row::{GroupSums, MAX_GROUPS, RowScale, SCALE_WORDS};
+pub use spiking::{LIF_INPUT_MAX, LIF_LEAK_ONE, LIF_POTENTIAL_MAX, Lif, LifWeight, Reset};
 pub use step::{
     Attention, BufferId, Embed, Epilogue, Gemm, LayerNorm, Pool, PoolKind, Quantise, Signal, Stage, Step,
     WeightId,
+};
+pub use vectors::{
+    BitVectors, ENCODE_MIN, Encode, FloatScore, FloatVectors, MAX_K, MAX_WIDTH, NOTHING, Range, Scan, Score,
+    TopK, Vectors, float_key, float_score, float_tolerance, key, scaled_shift, score,
 };
 pub use weight::{EmbeddingWeight, GemmSection, GemmWeight, NormWeight, Weight, Weights};
 

@@ -4,6 +4,8 @@
 //! Shapes are `[rows][columns]`, row-major. `tokens` is the number of rows of a varlen batch: all
 //! sequences one after another, without padding. No step writes a buffer it reads. Arithmetic is defined by the oracle in `kernels-cpu`.
 
+use crate::{Encode, Lif, Scan, TopK};
+
 /// Index into [`crate::Plan::buffers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BufferId(pub usize);
@@ -27,12 +29,50 @@ pub enum Stage {
     Attention,
     /// Token vectors to one L2-normalised sentence vector.
     Pool,
+    /// f32 vectors to i8 codes.
+    Encode,
+    /// The best rows of a table of i8 codes.
+    Distance,
+    /// The best rows of a table of floats, within a tolerance.
+    DistanceF32,
+    /// The best rows of a table of bits.
+    Hamming,
+    /// Sorted lists merged.
+    TopK,
+    /// A layer of spiking neurons over all time steps.
+    Lif,
 }
 
 impl Stage {
-    /// Every stage, in the order of a forward pass.
-    pub const ALL: [Stage; 6] =
-        [Stage::Embed, Stage::LayerNorm, Stage::Quantise, Stage::Gemm, Stage::Attention, Stage::Pool];
+    /// Every stage: a forward pass of BERT, vector search, spiking networks.
+    pub const ALL: [Stage; 12] = [
+        Stage::Embed,
+        Stage::LayerNorm,
+        Stage::Quantise,
+        Stage::Gemm,
+        Stage::Attention,
+        Stage::Pool,
+        Stage::Encode,
+        Stage::Distance,
+        Stage::DistanceF32,
+        Stage::Hamming,
+        Stage::TopK,
+        Stage::Lif,
+    ];
+
+    /// The family of kernels it belongs to, which its folder is named by.
+    pub fn family(self) -> &'static str {
+        match self {
+            Stage::Embed
+            | Stage::LayerNorm
+            | Stage::Quantise
+            | Stage::Gemm
+            | Stage::Attention
+            | Stage::Pool => "bert",
+            Stage::Encode | Stage::Distance | Stage::DistanceF32 | Stage::Hamming | Stage::TopK => "search",
+            Stage::Lif => "spiking",
+        }
+    }
 
     /// The stem its files and tests are named by.
     pub fn stem(self) -> &'static str {
@@ -43,6 +83,12 @@ impl Stage {
             Stage::Gemm => "gemm",
             Stage::Attention => "attention",
             Stage::Pool => "pool",
+            Stage::Encode => "encode",
+            Stage::Distance => "distance",
+            Stage::DistanceF32 => "distance_f32",
+            Stage::Hamming => "hamming",
+            Stage::TopK => "topk",
+            Stage::Lif => "lif",
         }
     }
 }
@@ -62,6 +108,18 @@ pub enum Step {
     Attention(Attention),
     /// See [`Pool`].
     Pool(Pool),
+    /// See [`crate::Encode`].
+    Encode(Encode),
+    /// See [`crate::Scan`]; the table is [`crate::Weight::Vectors`].
+    Distance(Scan),
+    /// See [`crate::Scan`]; the table is [`crate::Weight::FloatVectors`].
+    DistanceF32(Scan),
+    /// See [`crate::Scan`]; the table is [`crate::Weight::BitVectors`].
+    Hamming(Scan),
+    /// See [`crate::TopK`].
+    TopK(TopK),
+    /// See [`crate::Lif`].
+    Lif(Lif),
 }
 
 impl Step {
@@ -74,6 +132,12 @@ impl Step {
             Step::Gemm(_) => Stage::Gemm,
             Step::Attention(_) => Stage::Attention,
             Step::Pool(_) => Stage::Pool,
+            Step::Encode(_) => Stage::Encode,
+            Step::Distance(_) => Stage::Distance,
+            Step::DistanceF32(_) => Stage::DistanceF32,
+            Step::Hamming(_) => Stage::Hamming,
+            Step::TopK(_) => Stage::TopK,
+            Step::Lif(_) => Stage::Lif,
         }
     }
 }

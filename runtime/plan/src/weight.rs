@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{MAX_GROUPS, WeightId};
+use crate::{BitVectors, FloatVectors, LifWeight, MAX_GROUPS, Vectors, WeightId};
 
 /// Source of a model's weights. Ids are dense: `0..len`.
 pub trait Weights: Send + Sync {
@@ -34,6 +34,14 @@ pub enum Weight<'a> {
     Gelu(Cow<'a, [u8]>),
     /// `[width]`: where each internal channel belongs in the model's own order.
     Permutation(Cow<'a, [u16]>),
+    /// A table of i8 codes.
+    Vectors(Vectors<'a>),
+    /// A table of floats.
+    FloatVectors(FloatVectors<'a>),
+    /// A table of bits.
+    BitVectors(BitVectors<'a>),
+    /// A layer of spiking neurons.
+    Lif(LifWeight<'a>),
 }
 
 /// Word and position tables, i8 rows with a u16 step and i16 rows with one shift.

@@ -1,0 +1,3 @@
+//! Spiking networks, written once for all levels.
+
+pub(crate) mod lif;
