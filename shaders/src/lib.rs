@@ -1,7 +1,7 @@
 //! WGSL kernels and the table from stage to source.
 //!
-//! Each stage is one file in `wgsl/`, named by its stem, put after the shared scalar operations of
-//! `math.wgsl`. The table states what an engine must know of a shader: bindings, parameters, override
+//! Each stage is one file in `wgsl/`, named by its stem, put after what it shares with others: the scalar operations
+//! of `math.wgsl`, the sorted lists of `lists.wgsl`, the walk over a table of `scan.wgsl`. The table states what an engine must know of a shader: bindings, parameters, override
 //! constants and entry points. It is typed by hand for reading, and a test compares it with what naga
 //! reflects from the text.
 
@@ -20,7 +20,8 @@ pub struct Shader {
     pub bindings: &'static [Binding],
     /// The override constant that chooses a variant, if there are several.
     pub variant: Option<Variant>,
-    /// For adapters whose invocations run one after another: no barriers, no workgroup memory.
+    /// For adapters whose invocations run one after another: no barriers and no workgroup memory where a stage can do
+    /// without.
     pub direct: Entry,
     /// For GPUs: a workgroup works together. May be the same as `direct`.
     pub tiled: Entry,
@@ -89,15 +90,35 @@ pub fn shader(stage: Stage) -> Shader {
         Stage::Gemm => GEMM,
         Stage::Attention => ATTENTION,
         Stage::Pool => POOL,
+        Stage::Encode => ENCODE,
+        Stage::Distance => DISTANCE,
+        Stage::DistanceF32 => DISTANCE_F32,
+        Stage::Hamming => HAMMING,
+        Stage::TopK => TOPK,
+        Stage::Lif => LIF,
     }
 }
 
 /// Columns a pool shader can hold in workgroup memory.
 pub const POOL_MAX_WIDTH: usize = 2048;
 
+/// Rows of a panel of a scan's table: `[rows / 32][words of a row][32]`, padded to whole panels.
+pub const SCAN_PANEL: usize = 32;
+
+/// Neurons that feed each other whose spikes fit in workgroup memory.
+pub const LIF_MAX_RECURRENT: usize = 16_384;
+
 macro_rules! source {
     ($stem:literal) => {
         concat!(include_str!("../wgsl/math.wgsl"), "\n", include_str!(concat!("../wgsl/", $stem, ".wgsl")))
+    };
+    ($stem:literal with $($shared:literal),+) => {
+        concat!(
+            include_str!("../wgsl/math.wgsl"),
+            $("\n", include_str!(concat!("../wgsl/", $shared, ".wgsl")),)+
+            "\n",
+            include_str!(concat!("../wgsl/", $stem, ".wgsl"))
+        )
     };
 }
 
@@ -179,6 +200,95 @@ const POOL: Shader = Shader {
     variant: Some(Variant { name: "KIND", values: 2 }),
     direct: entry("main", 64, 1, 1),
     tiled: entry("main", 64, 1, 1),
+};
+
+const ENCODE: Shader = Shader {
+    stage: Stage::Encode,
+    source: source!("encode"),
+    params: &[("rows", 1), ("width", 1), ("fixed_step", 1), ("multiplier", 1), ("step", 1)],
+    bindings: &[uniform(), read("input"), write("codes"), write("steps")],
+    variant: None,
+    direct: entry("per_row", 32, 32, 1),
+    tiled: entry("per_workgroup", 64, 1, 1),
+};
+
+const SCAN_PARAMS: &[(&str, u32)] = &[
+    ("queries", 1),
+    ("words", 1),
+    ("k", 1),
+    ("first", 1),
+    ("end", 1),
+    ("group", 1),
+    ("lists", 1),
+    ("filtered", 1),
+    ("shift", 1),
+];
+
+// Rows of the grid are queries, columns are lists.
+const DISTANCE: Shader = Shader {
+    stage: Stage::Distance,
+    source: source!("distance" with "lists", "scan"),
+    params: SCAN_PARAMS,
+    bindings: SCAN_BINDINGS,
+    variant: Some(Variant { name: "SCORE", values: 3 }),
+    direct: SCAN_DIRECT,
+    tiled: SCAN_TILED,
+};
+
+const DISTANCE_F32: Shader = Shader {
+    stage: Stage::DistanceF32,
+    source: source!("distance_f32" with "lists", "scan"),
+    params: SCAN_PARAMS,
+    bindings: SCAN_BINDINGS,
+    variant: Some(Variant { name: "SCORE", values: 3 }),
+    direct: SCAN_DIRECT,
+    tiled: SCAN_TILED,
+};
+
+const HAMMING: Shader = Shader {
+    stage: Stage::Hamming,
+    source: source!("hamming" with "lists", "scan"),
+    params: SCAN_PARAMS,
+    bindings: &[uniform(), read("queries"), read("vectors"), read("mask"), write("result")],
+    variant: None,
+    direct: SCAN_DIRECT,
+    tiled: SCAN_TILED,
+};
+
+const SCAN_BINDINGS: &[Binding] =
+    &[uniform(), read("queries"), read("vectors"), read("terms"), read("mask"), write("result")];
+// 32 lists of any queries.
+const SCAN_DIRECT: Entry = entry("direct", 32, 1, 32);
+const SCAN_TILED: Entry = entry("tiled", 64, 8, 1);
+
+// Rows of the grid are queries.
+const TOPK: Shader = Shader {
+    stage: Stage::TopK,
+    source: source!("topk" with "lists"),
+    params: &[("queries", 1), ("lists", 1), ("k", 1)],
+    bindings: &[uniform(), read("input"), write("result")],
+    variant: None,
+    direct: entry("main", 64, 1, 1),
+    tiled: entry("main", 64, 1, 1),
+};
+
+// Rows of the grid are runs, columns are words of spikes; where neurons feed each other, there is one column.
+const LIF: Shader = Shader {
+    stage: Stage::Lif,
+    source: source!("lif"),
+    params: &[("batch", 1), ("steps", 1), ("inputs", 1), ("outputs", 1), ("shift", 1), ("reset", 1)],
+    bindings: &[
+        uniform(),
+        read("spikes"),
+        read("weights"),
+        read("recurrent"),
+        read("constants"),
+        write("potential"),
+        write("result"),
+    ],
+    variant: Some(Variant { name: "RECURRENT", values: 2 }),
+    direct: entry("main", 128, 1, 16),
+    tiled: entry("main", 128, 1, 16),
 };
 
 const fn uniform() -> Binding {

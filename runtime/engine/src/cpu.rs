@@ -4,19 +4,26 @@ use std::{mem, sync::Arc};
 
 use bytemuck::{cast_slice, cast_slice_mut};
 use kernels_cpu::{
-    AttentionArgs, EmbedArgs, GemmArgs, GemmInput, Kernels, LayerNormArgs, Level, LevelError, Output,
-    PoolArgs, QuantiseArgs, QuantiseInput,
+    AttentionArgs, EmbedArgs, EncodeArgs, GemmArgs, GemmInput, Kernels, LayerNormArgs, Level, LevelError,
+    LifArgs, Output, PoolArgs, QuantiseArgs, QuantiseInput, ScanArgs, TopKArgs,
 };
 use plan::{
-    BufferId, EmbeddingWeight, Epilogue, GemmWeight, NormWeight, PackedGemm, Plan, SCALE_WORDS, Signal, Step,
-    Weight, WeightId, Weights,
+    BufferId, EmbeddingWeight, Epilogue, GemmWeight, NormWeight, PackedGemm, Plan, SCALE_WORDS, Scan, Signal,
+    Step, Weight, WeightId, Weights,
 };
 
 /// A model laid out for one CPU level. Shared by threads; each brings its own [`Arena`].
 pub struct CpuModel {
     kernels: &'static dyn Kernels,
     weights: Arc<dyn Weights>,
-    packed: Vec<Option<PackedGemm>>,
+    packed: Vec<Packed>,
+}
+
+/// A weight as the level wants it, where that is not how the model has it.
+enum Packed {
+    Gemm(PackedGemm),
+    Lif(Vec<u32>),
+    AsItIs,
 }
 
 /// The buffers of one running plan, kept between plans.
@@ -37,8 +44,9 @@ impl CpuModel {
     /// Packs the model's matrices for kernels of the caller's own, such as a traced oracle.
     pub fn with_kernels(kernels: &'static dyn Kernels, weights: Arc<dyn Weights>) -> Self {
         let pack = |id| match weights.get(WeightId(id)) {
-            Weight::Gemm(gemm) => Some(kernels.pack(&gemm)),
-            _ => None,
+            Weight::Gemm(gemm) => Packed::Gemm(kernels.pack(&gemm)),
+            Weight::Lif(layer) => Packed::Lif(kernels.pack_lif(&layer)),
+            _ => Packed::AsItIs,
         };
         let packed = (0..weights.len()).map(pack).collect();
         CpuModel { kernels, weights, packed }
@@ -114,7 +122,89 @@ impl CpuModel {
                     out: cast_slice_mut(out),
                 });
             }),
+            Step::Encode(s) => self.encode(s, arena),
+            Step::Distance(s) | Step::DistanceF32(s) | Step::Hamming(s) => self.scan(s, arena),
+            Step::TopK(s) => self.topk(s, arena),
+            Step::Lif(s) => self.lif(s, arena),
         }
+    }
+
+    fn encode(&self, s: &plan::Encode, arena: &mut Arena) {
+        arena.write(s.codes, s.rows * s.width / 4, |arena, codes| {
+            arena.write(s.steps, s.rows, |arena, steps| {
+                self.kernels.encode(EncodeArgs {
+                    width: s.width,
+                    range: s.range,
+                    input: cast_slice(arena.read(s.input, s.rows * s.width)),
+                    codes: cast_slice_mut(codes),
+                    steps: cast_slice_mut(steps),
+                });
+            });
+        });
+    }
+
+    fn topk(&self, s: &plan::TopK, arena: &mut Arena) {
+        arena.write(s.out, s.queries * s.k * 2, |arena, out| {
+            self.kernels.topk(TopKArgs {
+                lists: s.lists,
+                k: s.k,
+                input: cast_slice(arena.read(s.input, s.queries * s.lists * s.k * 2)),
+                out: cast_slice_mut(out),
+            });
+        });
+    }
+
+    fn scan(&self, s: &Scan, arena: &mut Arena) {
+        arena.write(s.out, s.queries * s.lists() * s.k * 2, |arena, out| {
+            let filter = s.filter.map(|f| &*arena.buffers[f.0]);
+            let (k, first, rows, group) = (s.k, s.first, s.rows, s.group);
+            let out = cast_slice_mut(out);
+            match self.weights.get(s.vectors) {
+                Weight::Vectors(vectors) => {
+                    let queries = cast_slice(arena.read(s.input, s.queries * s.width / 4));
+                    let vectors = &vectors;
+                    self.kernels.distance(ScanArgs { k, first, rows, group, queries, vectors, filter, out });
+                }
+                Weight::FloatVectors(vectors) => {
+                    let queries = cast_slice(arena.read(s.input, s.queries * s.width));
+                    let vectors = &vectors;
+                    self.kernels.distance_f32(ScanArgs {
+                        k,
+                        first,
+                        rows,
+                        group,
+                        queries,
+                        vectors,
+                        filter,
+                        out,
+                    });
+                }
+                Weight::BitVectors(vectors) => {
+                    let queries = arena.read(s.input, s.queries * s.width / 32);
+                    let vectors = &vectors;
+                    self.kernels.hamming(ScanArgs { k, first, rows, group, queries, vectors, filter, out });
+                }
+                _ => unreachable!("{CHECKED}"),
+            }
+        });
+    }
+
+    fn lif(&self, s: &plan::Lif, arena: &mut Arena) {
+        let Weight::Lif(layer) = self.weights.get(s.layer) else { unreachable!("{CHECKED}") };
+        let Packed::Lif(packed) = &self.packed[s.layer.0] else { unreachable!("every layer was packed") };
+        arena.write(s.out, s.batch * s.steps * s.outputs / 32, |arena, out| {
+            arena.write(s.potential, s.batch * s.outputs, |arena, potential| {
+                self.kernels.lif(LifArgs {
+                    batch: s.batch,
+                    steps: s.steps,
+                    spikes: arena.read(s.spikes, s.batch * s.steps * s.inputs / 32),
+                    layer: &layer,
+                    packed,
+                    out,
+                    potential: cast_slice_mut(potential),
+                });
+            });
+        });
     }
 
     fn gemm(&self, s: &plan::Gemm, arena: &mut Arena) {
@@ -128,7 +218,9 @@ impl CpuModel {
         arena.write(s.out, s.tokens * words, |arena, out| {
             let codes = cast_slice(arena.read(s.codes, s.tokens * weight.k / 4));
             let scales = arena.read(s.scales, s.tokens * SCALE_WORDS);
-            let packed = self.packed[s.weight.0].as_ref().expect("every matrix was packed");
+            let Packed::Gemm(packed) = &self.packed[s.weight.0] else {
+                unreachable!("every matrix was packed")
+            };
             let input = GemmInput { codes, scales, weight, packed };
             self.kernels.gemm(GemmArgs { input, output: Output::new(s.epilogue, &gelu, out) });
         });

@@ -103,6 +103,7 @@ pub struct Engine {
     #[cfg(feature = "gpu")]
     gpu: Option<Gpu>,
     fallbacks: Vec<Fallback>,
+    arenas: Vec<Mutex<Arena>>,
 }
 
 impl Engine {
@@ -119,6 +120,7 @@ impl Engine {
             #[cfg(feature = "gpu")]
             gpu: None,
             fallbacks: Vec::new(),
+            arenas: Vec::new(),
         };
         if engine.options.device != Device::Cpu {
             engine.open_gpu().await?;
@@ -159,124 +161,131 @@ impl Engine {
         Ok(())
     }
 
+    /// Puts a model on the engine's devices and gives the engine to it, for callers that run one model.
+    ///
+    /// # Errors
+    /// As [`Engine::add`].
+    pub async fn load(
+        mut self,
+        weights: Arc<dyn Weights>,
+        test: Option<SelfTest>,
+    ) -> Result<Loaded, EngineError> {
+        let model = self.add(weights, test).await?;
+        Ok(Loaded { engine: self, model })
+    }
+
     /// Puts a model on the engine's devices. The first that passes `test` runs its plans.
     ///
     /// # Errors
     /// If a device asked for by name fails, or no CPU level passes.
-    pub async fn load(
-        #[cfg_attr(not(feature = "gpu"), expect(unused_mut))] mut self,
+    pub async fn add(
+        &mut self,
         weights: Arc<dyn Weights>,
         test: Option<SelfTest>,
-    ) -> Result<Loaded, EngineError> {
+    ) -> Result<Model, EngineError> {
         if let Some(test) = &test {
             test.plan.check(&*weights).map_err(EngineError::SelfTestPlan)?;
         }
-        #[cfg(feature = "gpu")]
-        let gpu = match self.gpu.take() {
-            Some(gpu) => self.load_gpu(gpu, &*weights, test.as_ref()).await?,
-            None => None,
-        };
-        let mut loaded = Loaded {
+        let mut model = Model {
             weights,
             test,
-            threads: self.options.threads,
-            level: self.options.level,
             cpu: None,
-            arenas: Vec::new(),
             #[cfg(feature = "gpu")]
-            gpu,
-            fallbacks: self.fallbacks,
+            gpu: None,
         };
-        if !loaded.on_gpu() {
-            loaded.load_cpu()?;
+        self.add_to_gpu(&mut model).await?;
+        if !self.on_gpu() {
+            self.add_to_cpu(&mut model)?;
         }
-        Ok(loaded)
+        Ok(model)
     }
 
+    /// A GPU that fails a model's test is left for all models: it is not to be trusted.
     #[cfg(feature = "gpu")]
-    async fn load_gpu(
-        &mut self,
-        mut gpu: Gpu,
-        weights: &dyn Weights,
-        test: Option<&SelfTest>,
-    ) -> Result<Option<(Gpu, GpuModel)>, EngineError> {
+    async fn add_to_gpu(&mut self, model: &mut Model) -> Result<(), EngineError> {
+        let Some(gpu) = &mut self.gpu else { return Ok(()) };
         let device = gpu.info().name.clone();
         let proved = async {
-            let model = gpu.load(weights).await?;
-            if let Some(test) = test {
-                let words = gpu.run(&model, &test.plan).await?;
+            let loaded = gpu.load(&*model.weights).await?;
+            if let Some(test) = &model.test {
+                let words = gpu.run(&loaded, &test.plan).await?;
                 if digest(&words) != test.digest {
                     return Err(GpuError::SelfTest);
                 }
             }
-            Ok(model)
+            Ok(loaded)
         };
         match proved.await {
-            Ok(model) => Ok(Some((gpu, model))),
-            Err(error) => self.leave(device, &error).map(|()| None),
+            Ok(loaded) => {
+                model.gpu = Some(loaded);
+                Ok(())
+            }
+            Err(error) => {
+                self.gpu = None;
+                self.leave(device, &error)
+            }
         }
     }
-}
 
-/// A model on the engine's devices.
-pub struct Loaded {
-    weights: Arc<dyn Weights>,
-    test: Option<SelfTest>,
-    threads: NonZeroUsize,
-    level: Option<Level>,
-    cpu: Option<(Level, CpuModel)>,
-    arenas: Vec<Mutex<Arena>>,
-    #[cfg(feature = "gpu")]
-    gpu: Option<(Gpu, GpuModel)>,
-    fallbacks: Vec<Fallback>,
-}
+    #[cfg(not(feature = "gpu"))]
+    async fn add_to_gpu(&mut self, _: &mut Model) -> Result<(), EngineError> {
+        Ok(())
+    }
 
-impl Loaded {
-    /// Runs plans and returns their output words, in order. A GPU that fails on the way is left for the CPU,
-    /// which runs the plans that remain: the bits are the same.
+    /// Runs plans of a model of this engine and returns their output words, in order. A GPU that fails on the way is left
+    /// for the CPU, which runs the plans that remain: the bits are the same.
     ///
     /// # Errors
     /// If a plan is malformed (nothing is run then), or the CPU that takes over fails its self-test.
-    pub async fn run(&mut self, plans: &[Plan]) -> Result<Vec<Vec<u32>>, EngineError> {
+    pub async fn run(&mut self, model: &mut Model, plans: &[Plan]) -> Result<Vec<Vec<u32>>, EngineError> {
         for (index, plan) in plans.iter().enumerate() {
-            plan.check(&*self.weights).map_err(|error| EngineError::Plan { index, error })?;
+            plan.check(&*model.weights).map_err(|error| EngineError::Plan { index, error })?;
         }
-        let mut outputs = self.run_gpu(plans).await;
+        let mut outputs = self.run_gpu(model, plans).await;
         let rest = &plans[outputs.len()..];
         if !rest.is_empty() {
-            outputs.extend(self.run_cpu(rest)?);
+            outputs.extend(self.run_cpu(model, rest)?);
         }
         Ok(outputs)
     }
 
-    /// The backend in use, and what was tried before it.
-    pub fn status(&self) -> Status {
-        Status { backend: self.backend(), proved: self.test.is_some(), fallbacks: self.fallbacks.clone() }
+    /// The backend a model runs on, and what was tried before it.
+    pub fn status(&self, model: &Model) -> Status {
+        Status {
+            backend: self.backend(model),
+            proved: model.test.is_some(),
+            fallbacks: self.fallbacks.clone(),
+        }
     }
 
-    /// Rows a plan should have for this backend to work well: enough to fill it, few enough to stop between
+    /// Rows a plan should have for this engine to work well: enough to fill it, few enough to stop between
     /// plans and to stay in its caches.
     pub fn slice_tokens(&self) -> usize {
         if self.on_gpu() { GPU_SLICE_TOKENS } else { CPU_SLICE_TOKENS }
     }
 
+    /// Rows of a table one list of a scan should cover: a workgroup's share on a GPU; a CPU keeps one list a query.
+    pub fn scan_group(&self) -> usize {
+        if self.on_gpu() { GPU_SCAN_GROUP } else { usize::MAX }
+    }
+
     /// Plans that run side by side.
     pub fn parallel_plans(&self) -> usize {
-        if self.on_gpu() { 1 } else { self.threads.get() }
+        if self.on_gpu() { 1 } else { self.options.threads.get() }
     }
 
-    /// The GPU, for tests that take it away.
+    /// The GPU in use, if there is one.
     #[cfg(feature = "gpu")]
     pub fn gpu(&self) -> Option<&Gpu> {
-        self.gpu.as_ref().map(|(gpu, _)| gpu)
+        self.gpu.as_ref()
     }
 
-    fn backend(&self) -> Backend {
+    fn backend(&self, model: &Model) -> Backend {
         #[cfg(feature = "gpu")]
-        if let Some((gpu, _)) = &self.gpu {
+        if let (Some(gpu), Some(_)) = (&self.gpu, &model.gpu) {
             return Backend::Gpu(gpu.info().name.clone());
         }
-        Backend::Cpu(self.cpu.as_ref().map_or_else(Level::detect, |(level, _)| *level))
+        Backend::Cpu(model.cpu.as_ref().map_or_else(Level::detect, |(level, _)| *level))
     }
 
     #[cfg(feature = "gpu")]
@@ -291,16 +300,19 @@ impl Loaded {
 
     /// Outputs of as many plans as the GPU managed; none without one.
     #[cfg(feature = "gpu")]
-    async fn run_gpu(&mut self, plans: &[Plan]) -> Vec<Vec<u32>> {
+    async fn run_gpu(&mut self, model: &Model, plans: &[Plan]) -> Vec<Vec<u32>> {
         let mut outputs = Vec::with_capacity(plans.len());
-        let Some((gpu, model)) = &mut self.gpu else { return outputs };
+        let (Some(gpu), Some(loaded)) = (&mut self.gpu, &model.gpu) else { return outputs };
         for plan in plans {
-            match gpu.run(model, plan).await {
+            match gpu.run(loaded, plan).await {
                 Ok(words) => outputs.push(words),
                 Err(error) => {
                     let device = gpu.info().name.clone();
                     self.fallbacks.push(Fallback { code: error.code(), device, message: error.to_string() });
-                    self.gpu = None;
+                    // A plan beyond the device's limits says nothing against the device.
+                    if !matches!(error, GpuError::Limit { .. }) {
+                        self.gpu = None;
+                    }
                     break;
                 }
             }
@@ -309,14 +321,14 @@ impl Loaded {
     }
 
     #[cfg(not(feature = "gpu"))]
-    async fn run_gpu(&mut self, _: &[Plan]) -> Vec<Vec<u32>> {
+    async fn run_gpu(&mut self, _: &Model, _: &[Plan]) -> Vec<Vec<u32>> {
         Vec::new()
     }
 
-    fn run_cpu(&mut self, plans: &[Plan]) -> Result<Vec<Vec<u32>>, EngineError> {
-        self.load_cpu()?;
-        let (_, model) = self.cpu.as_ref().expect("loaded on the line above");
-        let threads = self.threads.get().min(plans.len());
+    fn run_cpu(&mut self, model: &mut Model, plans: &[Plan]) -> Result<Vec<Vec<u32>>, EngineError> {
+        self.add_to_cpu(model)?;
+        let (_, cpu) = model.cpu.as_ref().expect("added on the line above");
+        let threads = self.options.threads.get().min(plans.len());
         self.arenas.resize_with(threads.max(self.arenas.len()), Mutex::default);
         let (next, arenas) = (AtomicUsize::new(0), &self.arenas);
         let work = |arena: &Mutex<Arena>| {
@@ -325,7 +337,7 @@ impl Loaded {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(plan) = plans.get(index) else { return done };
-                done.push((index, model.run(plan, &mut arena)));
+                done.push((index, cpu.run(plan, &mut arena)));
             }
         };
         let mut outputs = if threads == 1 {
@@ -343,29 +355,72 @@ impl Loaded {
         Ok(outputs.into_iter().map(|(_, words)| words).collect())
     }
 
-    /// Packs the model for the fastest level that passes the self-test. A forced level has no second choice.
-    fn load_cpu(&mut self) -> Result<(), EngineError> {
-        if self.cpu.is_some() {
+    /// Packs the model for the fastest level that passes its self-test. A forced level has no second choice.
+    fn add_to_cpu(&mut self, model: &mut Model) -> Result<(), EngineError> {
+        if model.cpu.is_some() {
             return Ok(());
         }
-        let levels: Vec<Level> = match self.level {
+        let levels: Vec<Level> = match self.options.level {
             Some(level) => vec![level],
             None => Level::ALL.iter().rev().copied().filter(|l| l.is_supported()).collect(),
         };
         for &level in &levels {
-            let model = CpuModel::new(level, self.weights.clone())?;
-            if self
-                .test
-                .as_ref()
-                .is_none_or(|t| digest(&model.run(&t.plan, &mut Arena::default())) == t.digest)
-            {
-                self.cpu = Some((level, model));
+            let cpu = CpuModel::new(level, model.weights.clone())?;
+            let passes = |t: &SelfTest| digest(&cpu.run(&t.plan, &mut Arena::default())) == t.digest;
+            if model.test.as_ref().is_none_or(passes) {
+                model.cpu = Some((level, cpu));
                 return Ok(());
             }
             let message = "wrong result in the model's golden self-test".to_owned();
             self.fallbacks.push(Fallback { code: "self-test", device: format!("cpu ({level})"), message });
         }
         Err(EngineError::SelfTest(*levels.last().unwrap_or(&Level::Scalar)))
+    }
+}
+
+/// A model on an engine's devices; its memory there is freed when it is dropped.
+pub struct Model {
+    weights: Arc<dyn Weights>,
+    test: Option<SelfTest>,
+    cpu: Option<(Level, CpuModel)>,
+    #[cfg(feature = "gpu")]
+    gpu: Option<GpuModel>,
+}
+
+/// An engine with the one model it runs.
+pub struct Loaded {
+    engine: Engine,
+    model: Model,
+}
+
+impl Loaded {
+    /// See [`Engine::run`].
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub async fn run(&mut self, plans: &[Plan]) -> Result<Vec<Vec<u32>>, EngineError> {
+        self.engine.run(&mut self.model, plans).await
+    }
+
+    /// See [`Engine::status`].
+    pub fn status(&self) -> Status {
+        self.engine.status(&self.model)
+    }
+
+    /// See [`Engine::slice_tokens`].
+    pub fn slice_tokens(&self) -> usize {
+        self.engine.slice_tokens()
+    }
+
+    /// See [`Engine::parallel_plans`].
+    pub fn parallel_plans(&self) -> usize {
+        self.engine.parallel_plans()
+    }
+
+    /// The GPU, for tests that take it away.
+    #[cfg(feature = "gpu")]
+    pub fn gpu(&self) -> Option<&Gpu> {
+        self.engine.gpu()
     }
 }
 
@@ -376,3 +431,5 @@ fn digest(words: &[u32]) -> [u8; 32] {
 /// About 2 MiB of activations: a core's level-2 cache and its share of the next.
 const CPU_SLICE_TOKENS: usize = 256;
 const GPU_SLICE_TOKENS: usize = 4096;
+/// What a workgroup sorts at once.
+const GPU_SCAN_GROUP: usize = 1024;

@@ -1,8 +1,8 @@
 //! Runs a [`plan::Plan`] on the GPU or the CPU, with the same bits.
 //!
-//! [`Engine::open`] holds the devices, [`Engine::load`] puts a model on them and proves each with the model's
-//! golden self-test, [`Loaded::run`] runs plans. Whatever happens to the GPU on the way, the same plans run on
-//! the CPU instead and [`Loaded::status`] says why.
+//! [`Engine::open`] holds the devices, [`Engine::add`] puts models on them and proves each with the model's
+//! golden self-test, [`Engine::run`] runs plans. Whatever happens to the GPU on the way, the same plans run on
+//! the CPU instead and [`Engine::status`] says why.
 
 mod cpu;
 mod engine;
@@ -11,5 +11,5 @@ pub mod gpu;
 mod status;
 
 pub use cpu::{Arena, CpuModel};
-pub use engine::{Device, Engine, EngineError, Loaded, Options, UnknownDevice};
+pub use engine::{Device, Engine, EngineError, Loaded, Model, Options, UnknownDevice};
 pub use status::{Backend, Fallback, Status};

@@ -12,7 +12,7 @@ use engine::{
 };
 use kernels_cpu::Level;
 use layer::Layer;
-use plan::{Plan, Stage, Weights};
+use plan::{Agreement, BufferId, Plan, Stage, Step, TopK, Upload, Weights};
 use pollster::block_on;
 
 #[test]
@@ -129,6 +129,31 @@ fn a_buffer_that_no_device_holds_is_a_limit() {
     let error = block_on(gpu.run(&model, &plan)).expect_err("no device has this much");
     assert!(matches!(error, GpuError::Limit { max, .. } if max < 1 << 62), "{error:?}");
     assert_eq!(error.code(), "limit");
+}
+
+/// Such an adapter would cut the loops short and say nothing.
+#[test]
+fn more_iterations_than_a_software_adapter_counts_are_a_limit() {
+    let Some(mut gpu) = open(&software()) else { return };
+    let model = block_on(gpu.load(&Layer::new(9))).expect("weights load");
+    let merge = |lists: usize| {
+        let (input, out) = (BufferId(0), BufferId(1));
+        let words = (0..lists as u32).flat_map(|list| [list + 1, list]).collect();
+        Plan {
+            buffers: vec![lists * 2, 2],
+            uploads: vec![Upload { buffer: input, words }],
+            steps: vec![Step::TopK(TopK { queries: 1, lists, k: 1, input, out })],
+            output: out,
+            agreement: Agreement::Exact,
+        }
+    };
+    assert_eq!(block_on(gpu.run(&model, &merge(1000))), Ok(vec![1000, 999]));
+    let outcome = block_on(gpu.run(&model, &merge(100_000)));
+    if gpu.info().software {
+        assert!(matches!(outcome, Err(GpuError::Limit { .. })), "{outcome:?}");
+    } else {
+        assert_eq!(outcome, Ok(vec![100_000, 99_999]));
+    }
 }
 
 /// Runs the test below in a process of its own, whose address space ends before the plan does: software

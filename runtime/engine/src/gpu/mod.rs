@@ -10,6 +10,8 @@ mod error;
 mod pipelines;
 mod pool;
 mod record;
+mod search;
+mod spiking;
 mod weights;
 
 use std::{borrow::Cow, num::NonZeroU64};
@@ -84,6 +86,7 @@ pub struct Gpu {
     queue: wgpu::Queue,
     report: AdapterReport,
     limits: wgpu::Limits,
+    kernels: Kernels,
     stages: Vec<Compiled>,
     pool: Pool,
     faults: Faults,
@@ -113,7 +116,8 @@ impl Gpu {
             stages.push(made.map_err(|e| in_shader(stage, &e))?);
         }
         let pool = Pool::new(options.pool_cap_bytes);
-        let mut gpu = Gpu { device, queue, report, limits, stages, pool, faults, stats: GpuStats::default() };
+        let stats = GpuStats::default();
+        let mut gpu = Gpu { device, queue, report, limits, kernels, stages, pool, faults, stats };
         if cfg!(not(target_arch = "wasm32")) {
             for stage in Stage::ALL {
                 for variant in 0..shaders::shader(stage).variants() {
@@ -181,6 +185,7 @@ impl Gpu {
         self.alive()?;
         let calls = plan.steps.iter().map(|step| record::call(step, model)).collect::<Result<Vec<_>, _>>()?;
         for call in &calls {
+            self.check_loops(call)?;
             self.compile(call.stage, call.variant).await?;
         }
         let lease = self.lend(plan, calls.len()).await?;
@@ -190,6 +195,18 @@ impl Gpu {
         self.stats.dispatches += calls.len() as u64;
         lease.give_back();
         Ok(words)
+    }
+
+    /// Mesa's software rasteriser ends an invocation's loops without a word after 65,535 iterations of all of them
+    /// together (`LP_MAX_TGSI_LOOP_ITERATIONS`), and counts ways out of loops too: what may come near is refused.
+    fn check_loops(&self, call: &Call<'_>) -> Result<(), GpuError> {
+        let [direct, tiled] = call.loops;
+        let wanted = if self.kernels == Kernels::Direct { direct } else { tiled };
+        if self.report.software && wanted > SOFTWARE_LOOPS {
+            let what = format!("loop iterations of {} on a software adapter", call.stage.stem());
+            return Err(GpuError::Limit { what, wanted, max: SOFTWARE_LOOPS });
+        }
+        Ok(())
     }
 
     /// Compiles one variant of a stage unless that is done.
@@ -454,4 +471,5 @@ fn binding_bytes(words: usize) -> u64 {
 
 /// The largest uniform parameters, as WGSL lays them out.
 const PARAMS_BYTES: u64 = 48;
-const WORKGROUP_BYTES: u32 = 8 * 1024 + 256;
+const SOFTWARE_LOOPS: u64 = 30_000;
+const WORKGROUP_BYTES: u32 = 14 * 1024 + 512;

@@ -93,6 +93,12 @@ pub(super) fn index(stage: Stage) -> usize {
         Stage::Gemm => 3,
         Stage::Attention => 4,
         Stage::Pool => 5,
+        Stage::Encode => 6,
+        Stage::Distance => 7,
+        Stage::DistanceF32 => 8,
+        Stage::Hamming => 9,
+        Stage::TopK => 10,
+        Stage::Lif => 11,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use plan::{BufferId, Epilogue, PoolKind, Signal, Stage, Step, WeightId};
 
-use super::{GpuError, GpuModel, weights::GpuWeight, weights::Groups};
+use super::{GpuError, GpuModel, search, spiking, weights::GpuWeight, weights::Groups};
 
 /// One dispatch.
 pub(super) struct Call<'a> {
@@ -15,6 +15,9 @@ pub(super) struct Call<'a> {
     pub(super) sources: Vec<Source<'a>>,
     /// Rows and columns of output the grid covers, in the stage's own units.
     pub(super) grid: (usize, usize),
+    /// Most iterations of all loops of an invocation, in the direct and in the tiled form; 0 where they are few
+    /// whatever the plan.
+    pub(super) loops: [u64; 2],
 }
 
 /// What is bound.
@@ -40,6 +43,7 @@ pub(super) fn call<'a>(step: &Step, model: &'a GpuModel) -> Result<Call<'a>, Gpu
                 params: vec![s.tokens as u32, s.width as u32, exponent.saturating_sub(2)],
                 sources: vec![Plan(s.input), Plan(residual), Weight(gain_and_bias), Plan(s.out)],
                 grid: (s.tokens, 1),
+                loops: [0; 2],
             })
         }
         Step::Quantise(s) => {
@@ -52,6 +56,7 @@ pub(super) fn call<'a>(step: &Step, model: &'a GpuModel) -> Result<Call<'a>, Gpu
                 params,
                 sources: vec![Plan(s.input), Plan(s.codes), Plan(s.scales)],
                 grid: (s.tokens, 1),
+                loops: [0; 2],
             })
         }
         Step::Gemm(s) => gemm(&s, model),
@@ -65,6 +70,7 @@ pub(super) fn call<'a>(step: &Step, model: &'a GpuModel) -> Result<Call<'a>, Gpu
                 params: vec![s.tokens as u32, s.heads as u32],
                 sources: vec![Plan(s.qkv), Plan(s.spans), Weight(exp), Plan(s.out)],
                 grid: (s.tokens, s.heads),
+                loops: [0; 2],
             })
         }
         Step::Pool(s) => {
@@ -82,8 +88,13 @@ pub(super) fn call<'a>(step: &Step, model: &'a GpuModel) -> Result<Call<'a>, Gpu
                 params: vec![s.sequences as u32, s.width as u32],
                 sources: vec![Plan(s.input), Plan(s.spans), Weight(columns), Plan(s.out)],
                 grid: (s.sequences, 1),
+                loops: [0; 2],
             })
         }
+        Step::Encode(s) => Ok(search::encode(&s)),
+        Step::Distance(s) | Step::DistanceF32(s) | Step::Hamming(s) => search::scan(stage, &s, model),
+        Step::TopK(s) => Ok(search::topk(&s)),
+        Step::Lif(s) => spiking::lif(&s, model),
     }
 }
 
@@ -105,6 +116,7 @@ fn embed<'a>(step: &plan::Embed, model: &'a GpuModel) -> Result<Call<'a>, GpuErr
             Plan(step.out),
         ],
         grid: (1, step.tokens * step.width.div_ceil(4)),
+        loops: [0; 2],
     })
 }
 
@@ -137,13 +149,14 @@ fn gemm<'a>(step: &plan::Gemm, model: &'a GpuModel) -> Result<Call<'a>, GpuError
             Source::Plan(step.out),
         ],
         grid: (step.tokens, *outputs as usize),
+        loops: [0; 2],
     })
 }
 
-fn weight(model: &GpuModel, id: WeightId) -> Result<&GpuWeight, GpuError> {
+pub(super) fn weight(model: &GpuModel, id: WeightId) -> Result<&GpuWeight, GpuError> {
     model.weights.get(id.0).ok_or(wrong(id, "there"))
 }
 
-fn wrong(id: WeightId, wanted: &'static str) -> GpuError {
+pub(super) fn wrong(id: WeightId, wanted: &'static str) -> GpuError {
     GpuError::Weight { index: id.0, wanted }
 }

@@ -2,7 +2,7 @@
 
 use plan::{EmbeddingWeight, GemmWeight, MAX_GROUPS, NormWeight, PANEL, Weight, WeightId, pack_gemm};
 
-use super::GpuError;
+use super::{GpuError, search, search::GpuTable, spiking, spiking::GpuLayer};
 
 /// The weights of a model on one device.
 pub struct GpuModel {
@@ -40,7 +40,13 @@ pub(super) enum GpuWeight {
     Gelu(wgpu::Buffer),
     /// The column of each channel: the inverse of the model's list.
     Columns(wgpu::Buffer),
+    /// What any scan reads.
+    Table(GpuTable),
+    Layer(GpuLayer),
 }
+
+/// Makes a storage buffer of words.
+pub(super) type Uploader<'a> = &'a mut dyn FnMut(&[u32]) -> Result<wgpu::Buffer, GpuError>;
 
 /// Where each group of columns ends, in quads, and how many groups there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +67,11 @@ impl Groups {
     }
 }
 
-/// Lays a weight out for its shader. `upload` makes a storage buffer of words.
+/// Lays a weight out for its shader.
 pub(super) fn lay_out(
     weight: &Weight<'_>,
     id: WeightId,
-    upload: &mut dyn FnMut(&[u32]) -> Result<wgpu::Buffer, GpuError>,
+    upload: Uploader<'_>,
 ) -> Result<GpuWeight, GpuError> {
     Ok(match weight {
         Weight::Embedding(table) => GpuWeight::Embedding {
@@ -85,13 +91,14 @@ pub(super) fn lay_out(
                 .ok_or(GpuError::Weight { index: id.0, wanted: "a permutation of its length" })?;
             GpuWeight::Columns(upload(&columns)?)
         }
+        Weight::Vectors(table) => GpuWeight::Table(search::lay_out_codes(table, upload)?),
+        Weight::FloatVectors(table) => GpuWeight::Table(search::lay_out_floats(table, upload)?),
+        Weight::BitVectors(table) => GpuWeight::Table(search::lay_out_bits(table, upload)?),
+        Weight::Lif(layer) => GpuWeight::Layer(spiking::lay_out(layer, upload)?),
     })
 }
 
-fn lay_out_gemm(
-    gemm: &GemmWeight<'_>,
-    upload: &mut dyn FnMut(&[u32]) -> Result<wgpu::Buffer, GpuError>,
-) -> Result<GpuWeight, GpuError> {
+fn lay_out_gemm(gemm: &GemmWeight<'_>, upload: Uploader<'_>) -> Result<GpuWeight, GpuError> {
     let packed = pack_gemm(gemm);
     let signed = |values: &[i32]| values.iter().map(|&v| v as u32).collect::<Vec<u32>>();
     let mut constants = packed.mc.clone();
@@ -134,7 +141,7 @@ fn gain_and_bias(norm: &NormWeight<'_>) -> Vec<u32> {
     norm.gain.iter().zip(norm.bias.iter()).flat_map(|(&g, &b)| [i32::from(g) as u32, b as u32]).collect()
 }
 
-fn quads(bytes: &[u8]) -> Vec<u32> {
+pub(super) fn quads(bytes: &[u8]) -> Vec<u32> {
     let word = |quad: &[u8]| quad.iter().rev().fold(0, |word, &b| word << 8 | u32::from(b));
     bytes.chunks(4).map(word).collect()
 }
