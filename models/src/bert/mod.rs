@@ -2,6 +2,7 @@
 
 mod bounds;
 mod config;
+mod cut;
 mod error;
 mod file;
 mod ids;
@@ -9,6 +10,7 @@ mod plan;
 pub(crate) mod scheme;
 
 pub use config::{BertConfig, ConfigError, Pooling};
+pub use cut::cut;
 pub use error::IntModelError;
 pub use file::{IntBert, ModelBytes};
 pub use plan::{BatchError, digest};

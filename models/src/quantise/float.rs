@@ -191,7 +191,7 @@ impl<'a> Reader<'a> {
 }
 
 /// IEEE 754 binary16 to binary32, exact.
-fn f16_to_f32(half: u16) -> f32 {
+pub(crate) fn f16_to_f32(half: u16) -> f32 {
     let sign = u32::from(half >> 15) << 31;
     let (exponent, fraction) = (u32::from(half >> 10) & 31, u32::from(half) & 1023);
     match exponent {

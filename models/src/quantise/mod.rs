@@ -19,6 +19,7 @@ mod tensors;
 
 pub use calibrate::calibrate;
 pub use error::{FloatModelError, LayoutError, QuantiseError, RecipeError};
+pub(crate) use float::f16_to_f32;
 pub use float::{FloatBert, config_from_json};
 pub use layout::{GroupRule, Layout};
 pub use recipe::Recipe;
