@@ -1,14 +1,18 @@
 //! Text in, vectors out: engines alternate over one corpus, after their answers were checked.
 
-use std::{num::NonZeroUsize, time::Duration};
+mod engine;
+
+use std::time::Duration;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::engine::serve;
+use self::engine::{Loaded, One, Request, Vectors};
 use crate::{
-    Error,
+    Error, chart, contest,
     corpora::Corpus,
-    engines::{Engine, Loaded, One, Ran, Request, Vectors},
+    engines::{self, Engine, OURS, Ran, is_ours},
     records::{self, Machine, Others},
     statistics::{Summary, cosine},
 };
@@ -18,29 +22,17 @@ pub(crate) struct Args {
     /// Texts: builtin, short, or a file with a JSON list of strings
     #[arg(long, default_value = "builtin", value_name = "CORPUS")]
     corpus: String,
-    /// Engines, comma-separated; ratios are to the first
-    #[arg(long, value_delimiter = ',', default_value = "edge-net,ort-f32,ort-int8", value_name = "ENGINES")]
-    engines: Vec<String>,
-    /// Threads of each engine
-    #[arg(long, default_value = "2")]
-    threads: NonZeroUsize,
-    /// Rounds; every engine runs once a round
-    #[arg(long, default_value = "5")]
-    rounds: NonZeroUsize,
-    /// Seconds to wait, at most, before each run for other processes to rest
-    #[arg(long, default_value = "0", value_name = "SECONDS")]
-    patience: u64,
-    /// Write a dated record
-    #[arg(long)]
-    record: bool,
+    #[command(flatten)]
+    contest: contest::Args,
 }
 
 /// Measures, prints a table, and records it where asked.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let corpus = Corpus::load(&args.corpus)?;
+    let args = &args.contest;
     let mut engines = Vec::new();
-    for name in &args.engines {
-        engines.push(Engine::start(name, args.threads.get())?);
+    for name in names(args) {
+        engines.push(Engine::start(BENCH, &name, args.threads.get())?);
     }
     let cosines = check(&mut engines, &corpus)?;
     let mut loaded: Vec<Loaded> = Vec::new();
@@ -85,11 +77,26 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         threads,
         rows,
     };
-    print!("{}", table(&record));
-    if args.record {
-        println!("\nrecorded in {}", records::write("embed", &record)?);
-    }
+    let table = table(&record);
+    print!("{table}");
+    let written = records::publish(BENCH, &record, &table, &drawing(&record), args.record)?;
+    println!("\nwritten to {written}.json, .md and .svg");
     Ok(())
+}
+
+/// The engines asked for, else ours and, where peers are wanted, those that can run here.
+fn names(args: &contest::Args) -> Vec<String> {
+    if let Some(names) = &args.engines {
+        return names.clone();
+    }
+    let mut names = vec![OURS.to_owned()];
+    for name in engines::peers(BENCH).filter(|_| args.peers) {
+        match engines::missing(BENCH, name) {
+            None => names.push(name.to_owned()),
+            Some(reason) => eprintln!("not run: {name}: {reason}"),
+        }
+    }
+    names
 }
 
 #[derive(Debug, Serialize)]
@@ -155,7 +162,7 @@ fn check(engines: &mut [Engine], corpus: &Corpus) -> Result<Vec<Option<f64>>, Er
     let texts: Vec<String> = corpus.texts.iter().take(CHECKED_TEXTS).cloned().collect();
     let mut answers = Vec::new();
     for engine in engines.iter_mut() {
-        if engine.is_ours() {
+        if is_ours(&engine.name) {
             let found: Vectors = engine.ask(&Request::Embed { texts: golden.clone() })?;
             check_digest(&engine.name, &found.vectors, GOLDEN_SHA256)?;
         }
@@ -167,7 +174,7 @@ fn check(engines: &mut [Engine], corpus: &Corpus) -> Result<Vec<Option<f64>>, Er
         return Ok(vec![None; engines.len()]);
     };
     let least = |vectors: &Vec<Vec<f32>>, engine: &Engine| {
-        let bound = if engine.is_ours() { OUR_COSINE_MIN } else { PEER_COSINE_MIN };
+        let bound = if is_ours(&engine.name) { OUR_COSINE_MIN } else { PEER_COSINE_MIN };
         check_cosine(&engine.name, vectors, &answers[reference], bound).map(Some)
     };
     answers.iter().zip(engines.iter()).map(|(vectors, engine)| least(vectors, engine)).collect()
@@ -225,6 +232,22 @@ fn table(record: &Record) -> String {
     out
 }
 
+fn drawing(record: &Record) -> String {
+    let bars = record.rows.iter().map(|r| chart::Bar {
+        label: r.engine.clone(),
+        note: r.setting.clone(),
+        value: r.tokens_per_second.median,
+        low: r.tokens_per_second.min,
+        high: r.tokens_per_second.max,
+        ours: is_ours(&r.engine),
+    });
+    let title = format!("{} texts, {} tokens: tokens a second", record.corpus.texts, record.corpus.tokens);
+    let groups = [chart::Group { title, bars: bars.collect() }];
+    let subtitle = format!("{}, {}", record.date, record.machine);
+    chart::bars(&format!("{BENCH}, {} threads", record.threads), &subtitle, &groups)
+}
+
+const BENCH: &str = "embed";
 const REFERENCE: &str = "ort-f32";
 const CHECKED_TEXTS: usize = 50;
 const OUR_COSINE_MIN: f64 = 0.998;

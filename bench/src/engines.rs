@@ -2,55 +2,47 @@
 //! accounting of memory, and no engine's idle threads in another's process.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
 use crate::{Error, records};
 
-/// What an engine is asked. `bench/peers/ort_peer.py` documents the answers.
-#[derive(Debug, Deserialize, Serialize)]
+/// What a request carries beside its `op`: each bench and its engines agree on it.
+pub(crate) type Fields = Map<String, Value>;
+
+/// What every engine is asked. `bench/peers/protocol.py` documents the answers.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub(crate) enum Request {
     /// Answered by [`Loaded`].
-    Load { texts: Vec<String> },
+    Load(Fields),
     /// Answered by [`Ran`].
-    Run,
-    /// Answered by [`One`].
-    One { text: String, times: usize },
-    /// Answered by [`Vectors`].
-    Embed { texts: Vec<String> },
+    Run(Fields),
+    /// What the same case answers, for the bench to check.
+    Answers(Fields),
 }
 
-/// The corpus is in place.
-#[derive(Debug, Deserialize, Serialize)]
+/// Data and parameters are in place.
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Loaded {
-    /// Tokens the model sees, [CLS] and [SEP] included.
-    pub(crate) tokens: usize,
     pub(crate) version: String,
     /// What the engine chose for itself: a level, a batch size.
     pub(crate) setting: String,
+    /// Why this machine cannot run the engine. It is then reported as not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) absent: Option<String>,
 }
 
-/// The whole corpus was embedded once, text in, vectors out.
+/// One case was done once.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Ran {
     pub(crate) seconds: f64,
-}
-
-/// One text was embedded many times.
-#[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct One {
-    pub(crate) p50_ms: f64,
-}
-
-/// Unit vectors in the order of the texts.
-#[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Vectors {
-    pub(crate) vectors: Vec<Vec<f32>>,
 }
 
 /// A running engine.
@@ -62,10 +54,9 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts `edge-net`, `edge-net-LEVEL`, `edge-net-gpu`, or a peer: `ort-f32`, `ort-int8`, each with `@BATCH` to
-    /// forbid the peer its own choice of batch size.
-    pub(crate) fn start(name: &str, threads: usize) -> Result<Engine, Error> {
-        let mut command = command(name, threads)?;
+    /// Starts `edge-net`, `edge-net-LEVEL`, `edge-net-gpu`, or one of [`peers`] for a bench.
+    pub(crate) fn start(bench: &str, name: &str, threads: usize) -> Result<Engine, Error> {
+        let mut command = command(bench, name, threads)?;
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = spawned.map_err(|e| Error::engine(name, e))?;
         let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
@@ -75,7 +66,7 @@ impl Engine {
     }
 
     /// One request, one answer.
-    pub(crate) fn ask<A: DeserializeOwned>(&mut self, request: &Request) -> Result<A, Error> {
+    pub(crate) fn ask<A: DeserializeOwned>(&mut self, request: &impl Serialize) -> Result<A, Error> {
         let mut line = serde_json::to_string(request).map_err(|e| Error::engine(&self.name, e))?;
         line.push('\n');
         // An engine that has ended says why on stderr; here its answer is missing, whichever pipe tells first.
@@ -86,11 +77,6 @@ impl Engine {
             _ => serde_json::from_str(&line)
                 .map_err(|e| Error::engine(&self.name, format!("{e} in its answer"))),
         }
-    }
-
-    /// Whether it is one of ours.
-    pub(crate) fn is_ours(&self) -> bool {
-        self.name.starts_with(OURS)
     }
 
     pub(crate) fn process(&self) -> records::Process {
@@ -109,28 +95,54 @@ impl Drop for Engine {
 /// Prefix of our own engines' names.
 pub(crate) const OURS: &str = "edge-net";
 
-fn command(name: &str, threads: usize) -> Result<Command, Error> {
-    if name.starts_with(OURS) {
+/// Whether an engine of this name is one of ours.
+pub(crate) fn is_ours(name: &str) -> bool {
+    name.starts_with(OURS)
+}
+
+/// Names of the engines that can run beside ours in a bench, built or not.
+pub(crate) fn peers(bench: &str) -> impl Iterator<Item = &'static str> {
+    PEERS.iter().filter(move |p| p.bench == bench).flat_map(|p| p.engines.iter().copied())
+}
+
+/// Why a peer cannot run here.
+pub(crate) fn missing(bench: &str, name: &str) -> Option<String> {
+    let engine = name.split('@').next().unwrap_or(name);
+    let Some(peer) = PEERS.iter().find(|p| p.bench == bench && p.engines.contains(&engine)) else {
+        let known: Vec<&str> = peers(bench).collect();
+        return Some(format!("unknown: known are {OURS}, {OURS}-LEVEL, {}", known.join(", ")));
+    };
+    match peer.program {
+        Program::Script { group, .. } => {
+            let wanted = fs::read(root().join(format!("bench/peers/requirements/{group}.txt"))).ok();
+            let built = fs::read(root().join(format!("target/peers/{group}.txt"))).ok();
+            let ready = wanted.is_some() && wanted == built;
+            (!ready).then(|| format!("is not built: run bench/peers/setup.sh {group}"))
+        }
+        Program::Feature => (!cfg!(feature = "peers")).then(|| "needs the feature `peers`".to_owned()),
+    }
+}
+
+fn command(bench: &str, name: &str, threads: usize) -> Result<Command, Error> {
+    if !is_ours(name)
+        && let Some(why) = missing(bench, name)
+    {
+        return Err(Error::engine(name, why));
+    }
+    let (engine, batch) = name.split_once('@').unwrap_or((name, ""));
+    let script = PEERS.iter().find(|p| p.bench == bench && p.engines.contains(&engine)).map(|p| p.program);
+    let Some(Program::Script { file, .. }) = script else {
         let mut command = Command::new(std::env::current_exe().map_err(|e| Error::engine(name, e))?);
-        command.args(["serve", name, &threads.to_string()]);
+        command.args(["serve", bench, name, &threads.to_string()]);
         return Ok(command);
-    }
-    let (engine, batch) = name.split_once('@').unwrap_or((name, "auto"));
-    if !PEERS.contains(&engine) {
-        return Err(Error::engine(
-            name,
-            format!("unknown: known are {OURS}, {OURS}-LEVEL, {}", PEERS.join(", ")),
-        ));
-    }
+    };
     let built = root().join("target/peers");
-    let python = built.join("venv/bin/python");
-    if !python.exists() || !built.join("onnx/model_int8.onnx").exists() {
-        return Err(Error::engine(name, "is not built: run bench/peers/setup.sh"));
+    let mut command = Command::new(built.join("venv/bin/python"));
+    command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONWARNINGS", "ignore");
+    command.arg(root().join("bench/peers").join(file)).args([engine, &threads.to_string()]);
+    if bench == "embed" {
+        command.arg(built.join("onnx")).arg(if batch.is_empty() { "auto" } else { batch });
     }
-    let mut command = Command::new(python);
-    command.env("PYTHONDONTWRITEBYTECODE", "1");
-    command.arg(root().join("bench/peers/ort_peer.py")).args([engine, &threads.to_string()]);
-    command.arg(built.join("onnx")).arg(batch);
     Ok(command)
 }
 
@@ -140,22 +152,95 @@ pub(crate) fn root() -> PathBuf {
     parent.map_or_else(PathBuf::new, Path::to_owned)
 }
 
-const PEERS: [&str; 2] = ["ort-f32", "ort-int8"];
+/// One program that is several engines.
+struct Peer {
+    bench: &'static str,
+    engines: &'static [&'static str],
+    program: Program,
+}
+
+#[derive(Clone, Copy)]
+enum Program {
+    /// Below `bench/peers`, and the list of packages it needs.
+    Script { file: &'static str, group: &'static str },
+    /// Compiled into this command.
+    Feature,
+}
+
+const PEERS: &[Peer] = &[
+    Peer {
+        bench: "embed",
+        engines: &["ort-f32", "ort-int8"],
+        program: Program::Script { file: "ort_peer.py", group: "embed" },
+    },
+    Peer {
+        bench: "knn",
+        engines: &[
+            "faiss-flat",
+            "faiss-sq8",
+            "faiss-sq8-uniform",
+            "faiss-binary",
+            "usearch-f32",
+            "usearch-i8",
+            "usearch-b1",
+            "numpy",
+        ],
+        program: Program::Script { file: "knn_peer.py", group: "knn" },
+    },
+    Peer {
+        bench: "hnsw",
+        engines: &["hnswlib", "faiss-hnsw", "usearch-hnsw", "usearch-hnsw-i8"],
+        program: Program::Script { file: "hnsw_peer.py", group: "knn" },
+    },
+    Peer {
+        bench: "quant",
+        engines: &["faiss-sq8", "faiss-sq8-uniform", "faiss-sq4", "numpy", "memcpy"],
+        program: Program::Script { file: "quant_peer.py", group: "knn" },
+    },
+    Peer {
+        bench: "spiking",
+        engines: &["torch", "snntorch", "norse", "spikingjelly"],
+        program: Program::Script { file: "spiking_peer.py", group: "spiking" },
+    },
+    Peer {
+        bench: "sandbox",
+        engines: &["wasmtime", "wasmtime-fuel"],
+        program: Program::Script { file: "sandbox_peer.py", group: "sandbox" },
+    },
+    Peer { bench: "aes", engines: &["aws-lc-rs", "ring", "aes-gcm"], program: Program::Feature },
+];
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn requests_are_what_the_peers_read() {
-        let line = serde_json::to_string(&Request::One { text: "a".into(), times: 2 }).unwrap();
-        assert_eq!(line, r#"{"op":"one","text":"a","times":2}"#);
-        assert_eq!(serde_json::to_string(&Request::Run).unwrap(), r#"{"op":"run"}"#);
+        let Value::Object(fields) = json!({"calls": 2}) else { unreachable!() };
+        let line = serde_json::to_string(&Request::Run(fields)).unwrap();
+        assert_eq!(line, r#"{"op":"run","calls":2}"#);
+        assert_eq!(serde_json::to_string(&Request::Run(Fields::new())).unwrap(), r#"{"op":"run"}"#);
+        assert!(matches!(serde_json::from_str(&line), Ok(Request::Run(f)) if f["calls"] == 2));
     }
 
     #[test]
     fn an_unknown_engine_is_named() {
-        let error = Engine::start("torch", 2).err().unwrap().to_string();
-        assert!(error.starts_with("torch: unknown: known are edge-net, "), "{error}");
+        let error = Engine::start("embed", "torch", 2).err().unwrap().to_string();
+        assert!(error.starts_with("torch: unknown: known are edge-net, edge-net-LEVEL, ort-f32"), "{error}");
+    }
+
+    #[test]
+    fn every_script_knows_the_engines_listed_for_it() {
+        for peer in PEERS {
+            if let Program::Script { file, group } = peer.program {
+                let text = fs::read_to_string(root().join("bench/peers").join(file)).unwrap();
+                assert!(root().join(format!("bench/peers/requirements/{group}.txt")).exists(), "{group}");
+                for engine in peer.engines {
+                    assert!(text.contains(&format!("\"{engine}\": ")), "{file} does not know {engine}");
+                }
+            }
+        }
     }
 }

@@ -6,15 +6,24 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command's output")]
 
+mod aes;
+mod chart;
+mod contest;
 mod corpora;
 mod embed;
 mod engines;
+mod hnsw;
+mod knn;
 mod memory;
 mod peaks;
+mod quant;
 mod records;
+mod sentences;
 mod serve;
+mod spiking;
 mod stages;
 mod statistics;
+mod vectors;
 
 use std::{num::NonZeroUsize, path::Path, process::ExitCode};
 
@@ -28,6 +37,16 @@ use thiserror::Error;
 enum Command {
     /// Text in, vectors out: engines alternate over one corpus
     Embed(embed::Args),
+    /// Exact and quantised scans of sentence embeddings
+    Knn(contest::Args),
+    /// Graph indexes over sentence embeddings: build, and search at several efforts
+    Hnsw(contest::Args),
+    /// Spiking networks, forward only
+    Spiking(contest::Args),
+    /// Vectors from f32 to codes
+    Quant(contest::Args),
+    /// AES-256-GCM: messages sealed on one thread
+    Aes(contest::Args),
     /// Every stage of a forward pass, one thread, against peaks measured in the same run
     Stages(stages::Args),
     /// The matrix products over row counts, one thread
@@ -36,9 +55,11 @@ enum Command {
     Memory(memory::Args),
     /// Print the folder of the float weights peers are made from, fetching them where needed
     Weights,
+    /// Make the sentence embeddings that searches are measured on, where they are not there yet
+    Vectors,
     /// One of our engines as a child process: requests on stdin, answers on stdout
     #[command(hide = true)]
-    Serve { engine: String, threads: NonZeroUsize },
+    Serve { bench: String, engine: String, threads: NonZeroUsize },
 }
 
 /// Why a bench gives no result.
@@ -74,11 +95,17 @@ impl Error {
 fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Embed(args) => embed::run(&args),
+        Command::Knn(args) => knn::run(&args),
+        Command::Hnsw(args) => hnsw::run(&args),
+        Command::Spiking(args) => spiking::run(&args),
+        Command::Quant(args) => quant::run(&args),
+        Command::Aes(args) => aes::run(&args),
         Command::Stages(args) => stages::run(&args, stages::Which::All),
         Command::Gemm(args) => stages::run(&args, stages::Which::Gemm),
         Command::Memory(args) => memory::run(&args),
         Command::Weights => weights(),
-        Command::Serve { engine, threads } => serve::run(&engine, threads),
+        Command::Vectors => vectors::Rows::sentences().map(|rows| println!("{rows}")),
+        Command::Serve { bench, engine, threads } => serve::run(&bench, &engine, threads),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

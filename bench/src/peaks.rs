@@ -1,6 +1,6 @@
-//! What this machine can do at most, measured in the same run as what is compared with it. One thread.
+//! What this machine can do at most, measured in the same run as what is compared with it. One thread unless said.
 
-use std::hint::black_box;
+use std::{hint::black_box, thread, time::Instant};
 
 use kernels_cpu::Level;
 
@@ -14,6 +14,43 @@ pub(crate) fn dot(level: Level) -> Option<f64> {
         black_box(run(black_box(DOT_ROUNDS)));
     });
     Some(ops * f64::from(DOT_ROUNDS) / seconds)
+}
+
+/// Operations a second (two for a multiply-add) of f32 fused multiply-adds, operands in registers, on that many
+/// threads; `None` for levels without them.
+pub(crate) fn fma(level: Level, threads: usize) -> Option<f64> {
+    let (run, ops) = fma_loop(level)?;
+    let seconds = best_of_all(threads, &|| {
+        black_box(run(black_box(FMA_ROUNDS)));
+    });
+    Some(ops * f64::from(FMA_ROUNDS) * threads as f64 / seconds)
+}
+
+/// As [`dot`], on that many threads at once.
+pub(crate) fn dot_on(level: Level, threads: usize) -> Option<f64> {
+    let (run, ops) = dot_loop(level)?;
+    let seconds = best_of_all(threads, &|| {
+        black_box(run(black_box(DOT_ROUNDS)));
+    });
+    Some(ops * f64::from(DOT_ROUNDS) * threads as f64 / seconds)
+}
+
+/// Bytes a second read from memory that no cache holds, by that many threads, each its share.
+pub(crate) fn read(level: Level, threads: usize) -> f64 {
+    let words = vec![1u64; MEMORY_BYTES / 16];
+    let share = words.len() / threads.max(1);
+    let sum = sum_loop(level);
+    let mut least = f64::INFINITY;
+    for _ in 0..SAMPLES {
+        let start = Instant::now();
+        thread::scope(|scope| {
+            for part in words.chunks_exact(share.max(1)).take(threads) {
+                scope.spawn(move || black_box(sum(black_box(part))));
+            }
+        });
+        least = least.min(start.elapsed().as_secs_f64());
+    }
+    (8 * share * threads) as f64 / least
 }
 
 /// Bytes a second of a copy, read and written bytes both counted, that moves `bytes` in all.
@@ -43,8 +80,20 @@ fn best(mut run: impl FnMut()) -> f64 {
     least
 }
 
+/// Wall seconds of the quickest of several goes, all threads at once.
+fn best_of_all(threads: usize, run: &(dyn Fn() + Sync)) -> f64 {
+    let mut least = f64::INFINITY;
+    for _ in 0..SAMPLES {
+        let start = Instant::now();
+        thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(run))));
+        least = least.min(start.elapsed().as_secs_f64());
+    }
+    least
+}
+
 const SAMPLES: usize = 9;
 const DOT_ROUNDS: u32 = 200_000;
+const FMA_ROUNDS: u32 = 200_000;
 const COPIED_A_SAMPLE: usize = 64 << 20;
 
 /// Runs that many rounds of dot products; the result only keeps them from being optimised away.
@@ -64,6 +113,63 @@ fn dot_loop(level: Level) -> Option<(DotLoop, f64)> {
         Level::Avx2 => Some((|rounds| unsafe { x86::maddubs(rounds) }, (2 * 32 * x86::CHAINS_256) as f64)),
         _ => None,
     }
+}
+
+/// Runs that many rounds of multiply-adds; the result only keeps them from being optimised away.
+type FmaLoop = fn(u32) -> f32;
+
+/// A loop over multiply-adds and the operations in one of its rounds.
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "calls of functions with target features")]
+fn fma_loop(level: Level) -> Option<(FmaLoop, f64)> {
+    match level {
+        // SAFETY: the level is supported, and its detection covers these features.
+        Level::Avx512 if level.is_supported() => {
+            Some((|rounds| unsafe { x86::fma_512(rounds) }, (2 * 16 * x86::CHAINS_512) as f64))
+        }
+        Level::Avx2 | Level::AvxVnni
+            if std::arch::is_x86_feature_detected!("fma") && level.is_supported() =>
+        {
+            // SAFETY: as above, and `fma` was asked for.
+            Some((|rounds| unsafe { x86::fma_256(rounds) }, (2 * 8 * x86::CHAINS_256) as f64))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn fma_loop(_: Level) -> Option<(FmaLoop, f64)> {
+    None
+}
+
+/// A sum over words in the widest registers of a level.
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "calls of functions with target features")]
+fn sum_loop(level: Level) -> fn(&[u64]) -> u64 {
+    match level {
+        // SAFETY: the level is supported, and its detection covers this feature.
+        Level::Avx512 if level.is_supported() => |words| unsafe { x86::sum_512(words) },
+        // SAFETY: as above.
+        Level::Avx2 | Level::AvxVnni if level.is_supported() => |words| unsafe { x86::sum_256(words) },
+        _ => sum,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn sum_loop(_: Level) -> fn(&[u64]) -> u64 {
+    sum
+}
+
+/// In independent sums, which the compiler keeps in vector registers.
+#[inline(always)]
+fn sum(words: &[u64]) -> u64 {
+    let mut sums = [0u64; 64];
+    for line in words.as_chunks::<64>().0 {
+        for (sum, word) in sums.iter_mut().zip(line) {
+            *sum = sum.wrapping_add(*word);
+        }
+    }
+    sums.iter().fold(0, |all, sum| all.wrapping_add(*sum))
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -90,6 +196,42 @@ mod x86 {
             }
         }
         sums.iter().fold(0, |all, sum| all.wrapping_add(_mm512_reduce_add_epi32(*sum)))
+    }
+
+    /// `vfmadd`: 16 multiply-adds a chain and round.
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn fma_512(rounds: u32) -> f32 {
+        let (a, b) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(1e-3)));
+        let mut sums: [__m512; CHAINS_512] = std::array::from_fn(|i| _mm512_set1_ps(i as f32));
+        for _ in 0..rounds {
+            for sum in &mut sums {
+                *sum = _mm512_fmadd_ps(*sum, a, b);
+            }
+        }
+        sums.iter().fold(0.0, |all, sum| all + _mm512_reduce_add_ps(*sum))
+    }
+
+    /// `vfmadd`: 8 multiply-adds a chain and round.
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn fma_256(rounds: u32) -> f32 {
+        let (a, b) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(1e-3)));
+        let mut sums: [__m256; CHAINS_256] = std::array::from_fn(|i| _mm256_set1_ps(i as f32));
+        for _ in 0..rounds {
+            for sum in &mut sums {
+                *sum = _mm256_fmadd_ps(*sum, a, b);
+            }
+        }
+        sums.iter().fold(0.0, |all, sum| all + _mm256_cvtss_f32(*sum))
+    }
+
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn sum_512(words: &[u64]) -> u64 {
+        super::sum(words)
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn sum_256(words: &[u64]) -> u64 {
+        super::sum(words)
     }
 
     /// `vpsignb`, `vpmaddubsw`, `vpmaddwd`, `vpaddd`: 32 multiply-adds a chain and round. The sign depends on the
@@ -123,5 +265,14 @@ mod tests {
             assert!(peak.is_finite() && peak > 0.0, "{level}: {peak}");
         }
         assert!(copy(4096).is_finite());
+    }
+
+    #[test]
+    fn sums_are_whole() {
+        let words: Vec<u64> = (0..64 * 5).collect();
+        for &level in Level::ALL.iter().filter(|l| l.is_supported()) {
+            assert_eq!(sum_loop(level)(&words), 319 * 320 / 2, "{level}");
+            assert!(fma_loop(level).is_none_or(|(run, _)| run(10).is_finite()), "{level}");
+        }
     }
 }

@@ -116,6 +116,29 @@ pub(crate) fn write(name: &str, record: &impl Serialize) -> Result<String, Error
     Ok(path)
 }
 
+/// Writes a bench's record, table and chart: as `bench/records/<date>-<name>.*`, or below `target/bench` where they are
+/// not to be kept. Returns the path in the project without an ending.
+pub(crate) fn publish(
+    name: &str,
+    record: &impl Serialize,
+    table: &str,
+    chart: &str,
+    keep: bool,
+) -> Result<String, Error> {
+    let stem =
+        if keep { format!("bench/records/{}-{name}", today()) } else { format!("target/bench/{name}") };
+    let mut json =
+        serde_json::to_string_pretty(record).map_err(|error| Error::Json { what: stem.clone(), error })?;
+    json.push('\n');
+    for (ending, text) in [("json", json.as_str()), ("md", table), ("svg", chart)] {
+        let path = format!("{stem}.{ending}");
+        let file = root().join(&path);
+        let folder = file.parent().map_or(Ok(()), fs::create_dir_all);
+        folder.and_then(|()| fs::write(&file, text)).map_err(Error::io(&path))?;
+    }
+    Ok(stem)
+}
+
 /// The date in UTC, as `2026-11-20`.
 pub(crate) fn today() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());

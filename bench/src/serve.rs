@@ -1,4 +1,4 @@
-//! Our side of the protocol of [`crate::engines`].
+//! Our side of the protocol of [`crate::engines`]: one engine answers until stdin ends.
 
 use std::{
     io::{BufRead, Write, stdin, stdout},
@@ -6,70 +6,77 @@ use std::{
     time::Instant,
 };
 
-use edge_net::{Device, local};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{
-    Error,
-    engines::{Loaded, OURS, One, Ran, Request, Vectors},
-    level,
-    statistics::Summary,
+    Error, aes, embed,
+    engines::{Fields, Loaded, Ran, Request},
+    hnsw, knn, quant, spiking,
 };
 
+/// An engine that runs in this process. Every method reads the fields its bench sends.
+pub(crate) trait Serve {
+    /// Puts data and parameters in place; an engine this machine lacks says so in [`Loaded::absent`].
+    fn load(&mut self, fields: &Fields) -> Result<Loaded, Error>;
+
+    /// Does one case once. This is what is timed.
+    fn run(&mut self, case: &Fields) -> Result<(), Error>;
+
+    /// What the same case answers.
+    fn answers(&mut self, case: &Fields) -> Result<Value, Error>;
+}
+
 /// Answers requests until stdin ends.
-pub(crate) fn run(name: &str, threads: NonZeroUsize) -> Result<(), Error> {
-    let mut embedder = local::Embedder::open(&options(name, threads)?)?;
-    let status = embedder.status();
-    if !status.proved {
-        return Err(Error::engine(name, "the model carries no golden self-test"));
+pub(crate) fn run(bench: &str, name: &str, threads: NonZeroUsize) -> Result<(), Error> {
+    match bench {
+        "embed" => embed::serve(name, threads),
+        "aes" => answer_all(&mut *aes::open(name)?),
+        "hnsw" => answer_all(&mut *hnsw::open(name, threads)?),
+        "knn" => answer_all(&mut *knn::open(name, threads)?),
+        "quant" => answer_all(&mut *quant::open(name, threads)?),
+        "spiking" => answer_all(&mut *spiking::open(name, threads)?),
+        _ => Err(Error::engine(name, format!("does not serve {bench}"))),
     }
-    let mut corpus = Vec::new();
+}
+
+/// A number of a request.
+pub(crate) fn number(fields: &Fields, name: &str) -> Result<usize, Error> {
+    let found = fields.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+    found.ok_or_else(|| Error::engine(name, "is no number of the request"))
+}
+
+/// A text of a request.
+pub(crate) fn text<'a>(fields: &'a Fields, name: &str) -> Result<&'a str, Error> {
+    fields.get(name).and_then(Value::as_str).ok_or_else(|| Error::engine(name, "is no text of the request"))
+}
+
+/// Answers every [`Request`].
+fn answer_all(engine: &mut dyn Serve) -> Result<(), Error> {
+    for_each_request(|request| match request {
+        Request::Load(fields) => answer(&engine.load(&fields)?),
+        Request::Run(case) => {
+            let start = Instant::now();
+            engine.run(&case)?;
+            answer(&Ran { seconds: start.elapsed().as_secs_f64() })
+        }
+        Request::Answers(case) => answer(&engine.answers(&case)?),
+    })
+}
+
+/// Reads one request a line until stdin ends.
+pub(crate) fn for_each_request<R: DeserializeOwned>(
+    mut handle: impl FnMut(R) -> Result<(), Error>,
+) -> Result<(), Error> {
     for line in stdin().lock().lines() {
         let line = line.map_err(Error::io("stdin"))?;
-        match serde_json::from_str(&line).map_err(|e| Error::engine(name, e))? {
-            Request::Load { texts } => {
-                let tokeniser = embedder.tokeniser();
-                let tokens = texts.iter().map(|t| tokeniser.encode(t).ids.len()).sum();
-                corpus = texts;
-                embedder.embed(&corpus)?;
-                let version = format!("edge-net {}", env!("CARGO_PKG_VERSION"));
-                answer(&Loaded { tokens, version, setting: status.backend.to_string() })?;
-            }
-            Request::Run => answer(&Ran { seconds: timed(&mut embedder, &corpus)? })?,
-            Request::One { text, times } => {
-                let texts = [text];
-                let seconds: Result<Vec<f64>, Error> =
-                    (0..times).map(|_| timed(&mut embedder, &texts)).collect();
-                let warm = Summary::of(seconds?.into_iter().skip(times / 5));
-                answer(&One { p50_ms: warm.median * 1e3 })?;
-            }
-            Request::Embed { texts } => {
-                let vectors = embedder.embed(&texts)?.iter().map(local::Embedding::to_f32).collect();
-                answer(&Vectors { vectors })?;
-            }
-        }
+        handle(serde_json::from_str(&line).map_err(|error| Error::Json { what: "request".into(), error })?)?;
     }
     Ok(())
 }
 
-fn options(name: &str, threads: NonZeroUsize) -> Result<local::Options, Error> {
-    let mut options = local::Options { device: Device::Cpu, threads, ..local::Options::default() };
-    match name.strip_prefix(OURS).map(|rest| rest.trim_start_matches('-')) {
-        Some("") => {}
-        Some("gpu") => options.device = Device::Gpu,
-        Some(rest) => options.level = Some(level(rest).map_err(|e| Error::engine(name, e))?),
-        None => return Err(Error::engine(name, "is not one of ours")),
-    }
-    Ok(options)
-}
-
-fn timed(embedder: &mut local::Embedder, texts: &[String]) -> Result<f64, Error> {
-    let start = Instant::now();
-    embedder.embed(texts)?;
-    Ok(start.elapsed().as_secs_f64())
-}
-
-fn answer(value: &impl Serialize) -> Result<(), Error> {
+/// Writes one answer.
+pub(crate) fn answer(value: &impl Serialize) -> Result<(), Error> {
     let mut line =
         serde_json::to_string(value).map_err(|error| Error::Json { what: "answer".into(), error })?;
     line.push('\n');

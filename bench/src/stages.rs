@@ -67,7 +67,9 @@ pub(crate) fn run(args: &Args, which: Which) -> Result<(), Error> {
             }
         }
     }
-    let missing = Stage::ALL.iter().find(|s| !rows.iter().any(|r| r.id.starts_with(s.stem())));
+    // Scans, encoding and spiking layers have benches of their own, beside peers.
+    let mut family = Stage::ALL.iter().filter(|s| s.family() == "bert");
+    let missing = family.find(|s| !rows.iter().any(|r| r.id.starts_with(s.stem())));
     if let (Which::All, Some(stage)) = (which, missing) {
         return Err(Error::engine("stages", format!("no bench for {}", stage.stem())));
     }
@@ -181,6 +183,7 @@ fn id(step: &Step, bert: &IntBert, lengths: &[usize]) -> String {
         }
         Step::Attention(s) => format!("{rows}x{}, longest {}", 32 * s.heads, s.longest),
         Step::Pool(s) => format!("{rows}x{}", s.width),
+        other => unreachable!("{OTHER}: {other:?}"),
     };
     format!("{}/{shape}", step.stage().stem())
 }
@@ -211,6 +214,7 @@ fn cost(step: &Step, bert: &IntBert, lengths: &[usize]) -> Cost {
             Cost::Ops((2 * 2 * pairs * 32 * s.heads) as f64)
         }
         Step::Pool(s) => Cost::Bytes(cells(s.width) * 4.0 + (lengths.len() * s.width * 2) as f64),
+        other => unreachable!("{OTHER}: {other:?}"),
     }
 }
 
@@ -261,6 +265,7 @@ fn buffers(step: &Step) -> (Vec<BufferId>, Vec<BufferId>) {
         Step::Gemm(s) => (vec![s.codes, s.scales], vec![s.out]),
         Step::Attention(s) => (vec![s.qkv, s.spans], vec![s.out]),
         Step::Pool(s) => (vec![s.input, s.spans], vec![s.out]),
+        other => unreachable!("{OTHER}: {other:?}"),
     }
 }
 
@@ -280,6 +285,7 @@ fn table(record: &Record) -> String {
     out
 }
 
+const OTHER: &str = "no step of a forward pass of BERT";
 const SAMPLE_SECONDS: f64 = 5e-3;
 
 #[cfg(test)]

@@ -24,7 +24,9 @@ pub fn float_weights(config: &BertConfig) -> Vec<u8> {
 /// The integer model, and token sequences of many lengths, 1 and the longest included.
 pub fn model(pooling: Pooling) -> (Arc<IntBert>, Vec<Vec<u32>>) {
     let config = config(pooling);
-    let vocab: String = (0..config.vocab_size).map(|i| format!("token{i}\n")).collect();
+    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"];
+    let token = |i: usize| special.get(i).map_or_else(|| format!("token{i}\n"), |token| format!("{token}\n"));
+    let vocab: String = (0..config.vocab_size).map(token).collect();
     let tensors = quantise(&float_weights(&config), &config, None, vocab.as_bytes(), &mut |_| {})
         .expect("the generated model quantises");
     let model = IntBert::from_bytes(Arc::new(tensors.to_safetensors())).expect("the quantised file loads");

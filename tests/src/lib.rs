@@ -3,7 +3,9 @@
 pub mod backends;
 pub mod cases;
 pub mod generated;
+pub mod host;
 pub mod lcg;
+pub mod lists;
 pub mod model;
 
 /// Tells the reader of a test run something: what was not run, how much was compared.

@@ -8,9 +8,11 @@ use std::{
 use edge_net_tests::model;
 use engine::{Arena, CpuModel};
 use kernels_cpu::{
-    AttentionArgs, EmbedArgs, GemmArgs, Kernels, LayerNormArgs, Output, PoolArgs, QuantiseArgs,
-    oracle::{self, Trace},
+    AttentionArgs, DistanceArgs, DistanceF32Args, EmbedArgs, EncodeArgs, GemmArgs, HammingArgs, Kernels,
+    LayerNormArgs, LifArgs, Output, PoolArgs, QuantiseArgs, TopKArgs,
+    oracle::{self, Oracle, Trace},
 };
+use plan::Gather;
 use sha2::{Digest, Sha256};
 
 const GOLDEN: &str = include_str!("../golden/minilm_stages.txt");
@@ -193,6 +195,41 @@ impl Kernels for Traced {
         for name in ["pool.sum", "norm.lo", "norm.hi", "norm.V", "norm.y*r"] {
             log.add(name, values.take(name));
         }
+    }
+
+    // BERT has none of these.
+    fn encode(&self, args: EncodeArgs<'_>) {
+        Oracle.encode(args);
+    }
+
+    fn distance(&self, args: DistanceArgs<'_>) {
+        Oracle.distance(args);
+    }
+
+    fn distance_f32(&self, args: DistanceF32Args<'_>) {
+        Oracle.distance_f32(args);
+    }
+
+    fn hamming(&self, args: HammingArgs<'_>) {
+        Oracle.hamming(args);
+    }
+
+    fn topk(&self, args: TopKArgs<'_>) {
+        Oracle.topk(args);
+    }
+
+    fn lif(&self, args: LifArgs<'_>) {
+        Oracle.lif(args);
+    }
+}
+
+impl Gather for Traced {
+    fn dots(&self, query: &[i8], codes: &[i8], rows: &[u32], out: &mut [i32]) {
+        Oracle.dots(query, codes, rows, out);
+    }
+
+    fn float_dots(&self, query: &[f32], values: &[f32], rows: &[u32], out: &mut [f32]) {
+        Oracle.float_dots(query, values, rows, out);
     }
 }
 

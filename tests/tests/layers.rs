@@ -12,10 +12,15 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("shaders", &["plan"]),
     ("models", &["plan"]),
     ("engine", &["plan", "kernels-cpu", "shaders"]),
-    ("edge-net", &["plan", "kernels-cpu", "models", "engine"]),
-    ("bench", &["plan", "kernels-cpu", "shaders", "models", "engine", "edge-net"]),
-    ("purity", &["plan", "kernels-cpu", "models"]),
-    ("edge-net-tests", &["plan", "kernels-cpu", "shaders", "models", "engine", "edge-net"]),
+    ("sandbox", &[]),
+    ("tasks", &["plan", "models", "sandbox"]),
+    ("edge-net", &["plan", "kernels-cpu", "models", "engine", "sandbox", "tasks"]),
+    ("bench", &["plan", "kernels-cpu", "shaders", "models", "engine", "sandbox", "tasks", "edge-net"]),
+    ("purity", &["plan", "kernels-cpu", "models", "sandbox", "tasks"]),
+    (
+        "edge-net-tests",
+        &["plan", "kernels-cpu", "shaders", "models", "engine", "sandbox", "tasks", "edge-net"],
+    ),
 ];
 
 /// Crates of others that a crate of ours must never reach, by any path of normal dependencies.
@@ -24,6 +29,8 @@ const MUST_NOT_REACH: &[(&str, &[&str])] = &[
     ("kernels-cpu", &["wgpu", "tokio", "getrandom"]),
     ("shaders", &["wgpu", "tokio", "getrandom"]),
     ("models", &["wgpu", "tokio", "getrandom", "tokenizers", "candle-core"]),
+    ("sandbox", &["wgpu", "tokio", "getrandom"]),
+    ("tasks", &["wgpu", "tokio", "getrandom", "tokenizers", "candle-core", "engine"]),
 ];
 
 #[test]

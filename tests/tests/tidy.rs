@@ -64,7 +64,7 @@ fn every_stage_has_its_stem_everywhere() {
         for file in [
             format!("shaders/wgsl/{stem}.wgsl"),
             format!("kernels-cpu/src/oracle/{stem}.rs"),
-            format!("kernels-cpu/src/bert/{stem}.rs"),
+            format!("kernels-cpu/src/{}/{stem}.rs", stage.family()),
         ] {
             assert!(Path::new(ROOT).join(&file).exists(), "{file} is missing");
         }

@@ -2,8 +2,11 @@
 //!
 //! [`local::Embedder`] embeds texts on this machine; [`model::Store`] finds, fetches and prepares the model it runs.
 
+pub mod aead;
 mod files;
+pub mod host;
 pub mod local;
+pub mod machine;
 pub mod model;
 #[cfg(feature = "reference")]
 pub mod reference;

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 use engine::{Device, Engine, EngineError, Loaded, Status};
 use kernels_cpu::Level;
 use models::{
-    bert::{BatchError, IntBert, IntModelError, digest},
+    bert::{BatchError, IntBert, IntModelError, cut, digest},
     tokenizer::WordPiece,
 };
 use thiserror::Error;
@@ -194,8 +194,10 @@ impl Embedder {
     /// As [`Embedder::embed`].
     pub fn run(&mut self, batch: &[Tokens]) -> Result<Vec<Embedding>, Error> {
         let mut results = Vec::with_capacity(batch.len());
-        let plans = self.cut(batch).into_iter().map(|slice| {
-            let ids: Vec<&[u32]> = slice.iter().map(|t| t.ids.as_slice()).collect();
+        let lengths: Vec<usize> = batch.iter().map(|t| t.ids.len()).collect();
+        let slices = cut(&lengths, self.loaded.parallel_plans(), self.slice());
+        let plans = slices.into_iter().map(|slice| {
+            let ids: Vec<&[u32]> = batch[slice].iter().map(|t| t.ids.as_slice()).collect();
             self.bert.plan(&ids)
         });
         let plans: Vec<_> = plans.collect::<Result<_, _>>()?;
@@ -229,34 +231,9 @@ impl Embedder {
     }
 
     fn slice(&self) -> usize {
-        let wanted = self.batch_tokens.map_or_else(|| self.loaded.slice_tokens(), NonZeroUsize::get);
-        wanted.min(MAX_PLAN_TOKENS)
-    }
-
-    /// Cuts a batch into the sequences of one plan each. A batch too small to fill every worker is shared out among
-    /// them, down to a size below which a plan costs more than it carries.
-    fn cut<'a>(&self, batch: &'a [Tokens]) -> Vec<&'a [Tokens]> {
-        let total: usize = batch.iter().map(|t| t.ids.len()).sum();
-        let share = total.div_ceil(self.loaded.parallel_plans());
-        let target = share.clamp(MIN_PLAN_TOKENS.min(self.slice()), self.slice());
-        let (mut slices, mut rest) = (Vec::new(), batch);
-        while !rest.is_empty() {
-            let mut tokens = 0;
-            let fits = |t: &&Tokens| {
-                tokens += t.ids.len();
-                tokens <= target
-            };
-            let n = rest.iter().take_while(fits).count().max(1);
-            let (slice, after) = rest.split_at(n);
-            slices.push(slice);
-            rest = after;
-        }
-        slices
+        self.batch_tokens.map_or_else(|| self.loaded.slice_tokens(), NonZeroUsize::get)
     }
 }
 
 /// Enough plans for workers to even out, few enough to answer soon.
 const PLANS_PER_WORKER: usize = 16;
-const MIN_PLAN_TOKENS: usize = 64;
-/// Some 600 MB of activations for MiniLM; beyond it no device gains.
-const MAX_PLAN_TOKENS: usize = 1 << 16;

@@ -1,11 +1,13 @@
 //! What can be asked for.
 
+pub(crate) mod tasks;
+
 use std::{num::NonZeroUsize, path::PathBuf, str::FromStr, thread};
 
 use clap::{Parser, Subcommand};
-use edge_net::{Device, Level, local};
+use edge_net::{Device, Level, local, machine::MachineOptions};
 
-/// Embeddings with the same bits on every device.
+/// Embeddings, vector search, spiking networks and sandboxed modules, with the same bits on every device.
 #[derive(Debug, Parser)]
 #[command(name = "edge-net", version, about, after_long_help = VARIABLES)]
 pub(crate) struct Args {
@@ -23,6 +25,22 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Embed texts on this machine
     Embed(Embed),
+    /// Build and query an index of vectors
+    #[command(subcommand)]
+    Search(tasks::Search),
+    /// Run a spiking network, or turn one into integers
+    Infer(tasks::Infer),
+    /// Store vectors in fewer bytes
+    Quantize(tasks::Quantize),
+    /// Encrypt a file or stream with AES-256-GCM
+    Encrypt(tasks::Encrypt),
+    /// Decrypt what encrypt wrote
+    Decrypt(tasks::Crypt),
+    /// Find the agents whose descriptions suit a query best
+    Match(tasks::Match),
+    /// Run untrusted WebAssembly, metered by fuel
+    #[command(subcommand)]
+    Sandbox(tasks::Sandbox),
     /// List devices, features, limits and self-tests, and why a device is chosen
     Doctor(Doctor),
     /// List, fetch, make and check models
@@ -163,8 +181,12 @@ pub(crate) struct Embed {
 impl Devices {
     /// The threads asked for, else one a core.
     pub(crate) fn threads(&self) -> NonZeroUsize {
-        let cores = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         self.threads.unwrap_or_else(cores)
+    }
+
+    pub(crate) fn machine(&self) -> MachineOptions {
+        let (device, level, threads) = (self.device, self.level, self.threads());
+        MachineOptions { device, level, threads, adapter: self.adapter.clone() }
     }
 }
 
@@ -179,6 +201,11 @@ impl Run {
             batch_tokens,
         }
     }
+}
+
+/// Cores of this machine.
+pub(crate) fn cores() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 fn level(name: &str) -> Result<Level, String> {

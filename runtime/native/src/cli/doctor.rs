@@ -9,6 +9,7 @@ use super::{
     args,
     failure::Failure,
     model::{describe, print_json},
+    places::{Place, places},
     print,
     selftest::{self, Outcome, Trial},
 };
@@ -25,6 +26,7 @@ struct Report {
     /// Empty where there is no model to test with.
     self_tests: Vec<Trial>,
     choice: Choice,
+    tasks: Vec<Place>,
 }
 
 #[derive(Serialize)]
@@ -116,6 +118,7 @@ fn examine(args: &args::Doctor) -> Result<Report, Failure> {
         model,
         self_tests,
         choice,
+        tasks: places(&args.run.devices.machine()),
     })
 }
 
@@ -187,6 +190,8 @@ impl Report {
         self.self_tests.iter().for_each(|trial| t += &format!("  {trial}\n"));
         t += &format!("\nchoice\n  {}\n", self.choice.backend.as_deref().unwrap_or("none"));
         self.choice.reasons.iter().for_each(|r| t += &format!("  {r}\n"));
+        t += "\ntasks\n";
+        self.tasks.iter().for_each(|p| t += &format!("  {:16} {:24} {}\n", p.task, p.runs_on, p.why));
         t
     }
 }

@@ -204,11 +204,17 @@ fn column(text: &str, width: usize) -> String {
     format!("{cut}…{padding}")
 }
 
+/// A text on a line of its own: nothing in it steers the terminal, and what is long is cut.
+pub(crate) fn one_line(text: &str) -> String {
+    column(text, LINE_WIDTH).trim_end().to_owned()
+}
+
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
 const TEXT_WIDTH: usize = 36;
+const LINE_WIDTH: usize = 100;
 const FIRST_VALUES: usize = 4;
 const HEX: [&str; 16] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b", "c", "d", "e", "f"];
 /// 10^15 / 2^15.

@@ -1,15 +1,24 @@
 //! The command line: data on stdout, everything else on stderr.
 
 mod args;
+mod crypt;
 mod doctor;
 mod embed;
 mod failure;
 mod fidelity;
 mod format;
+mod infer;
 mod input;
+mod matching;
 mod model;
+mod places;
+mod quantize;
+mod sandbox;
+mod search;
 mod selftest;
+mod task;
 mod terminal;
+mod vectors;
 
 use std::{
     io::{self, Write},
@@ -29,6 +38,13 @@ pub(crate) fn main() -> ExitCode {
     let done = match &args.command {
         Command::Embed(embed) => embed::run(embed, &mut terminal),
         Command::Doctor(doctor) => doctor::run(doctor),
+        Command::Search(search) => search::run(search, &mut terminal),
+        Command::Infer(infer) => infer::run(infer, &mut terminal),
+        Command::Quantize(quantize) => quantize::run(quantize, &mut terminal),
+        Command::Encrypt(crypt) => crypt::encrypt(crypt, &mut terminal),
+        Command::Decrypt(crypt) => crypt::decrypt(crypt, &mut terminal),
+        Command::Match(task) => matching::run(task, &mut terminal),
+        Command::Sandbox(sandbox) => sandbox::run(sandbox, &mut terminal),
         Command::Model(model) => model::run(model, &mut terminal),
         Command::Completions { shell } => completions(*shell),
     };

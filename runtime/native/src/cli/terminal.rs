@@ -17,6 +17,11 @@ impl Terminal {
         Terminal { quiet, verbose, bar: None }
     }
 
+    /// Another of the same settings, for what outlives a borrow of this one.
+    pub(crate) fn another(&self) -> Self {
+        Terminal::new(self.quiet, self.verbose)
+    }
+
     /// Why the command failed; shown always.
     pub(crate) fn error(&mut self, text: &str) {
         self.line(&format!("error: {text}"));

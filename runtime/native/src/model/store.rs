@@ -76,6 +76,11 @@ impl Store {
         Ok(Store { settings: Settings { model_dir: path("EDGENET_MODEL_DIR"), cache, hub } })
     }
 
+    /// The folder that keeps what was fetched and made.
+    pub fn cache_dir(&self) -> &Path {
+        &self.settings.cache
+    }
+
     /// Looks for models in this folder alone, as `EDGENET_MODEL_DIR` does.
     #[must_use]
     pub fn with_model_dir(mut self, dir: impl Into<PathBuf>) -> Self {
