@@ -26,6 +26,13 @@ pub(crate) struct Args {
     contest: contest::Args,
 }
 
+impl Args {
+    /// Over the corpus this bench makes itself.
+    pub(crate) fn builtin(contest: &contest::Args) -> Args {
+        Args { corpus: "builtin".into(), contest: contest.clone() }
+    }
+}
+
 /// Measures, prints a table, and records it where asked.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let corpus = Corpus::load(&args.corpus)?;

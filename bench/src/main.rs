@@ -18,6 +18,7 @@ mod memory;
 mod peaks;
 mod quant;
 mod records;
+mod sandbox;
 mod sentences;
 mod serve;
 mod spiking;
@@ -47,6 +48,10 @@ enum Command {
     Quant(contest::Args),
     /// AES-256-GCM: messages sealed on one thread
     Aes(contest::Args),
+    /// WebAssembly beside engines that compile it, and how soon hostile modules are stopped
+    Sandbox(contest::Args),
+    /// Every bench that has peers, one after another
+    All(contest::Args),
     /// Every stage of a forward pass, one thread, against peaks measured in the same run
     Stages(stages::Args),
     /// The matrix products over row counts, one thread
@@ -100,6 +105,8 @@ fn main() -> ExitCode {
         Command::Spiking(args) => spiking::run(&args),
         Command::Quant(args) => quant::run(&args),
         Command::Aes(args) => aes::run(&args),
+        Command::Sandbox(args) => sandbox::run(&args),
+        Command::All(args) => all(&args),
         Command::Stages(args) => stages::run(&args, stages::Which::All),
         Command::Gemm(args) => stages::run(&args, stages::Which::Gemm),
         Command::Memory(args) => memory::run(&args),
@@ -114,6 +121,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn all(args: &contest::Args) -> Result<(), Error> {
+    let embed = embed::Args::builtin(args);
+    embed::run(&embed)?;
+    [knn::run, hnsw::run, spiking::run, quant::run, aes::run, sandbox::run]
+        .into_iter()
+        .try_for_each(|run| run(args))
 }
 
 fn weights() -> Result<(), Error> {

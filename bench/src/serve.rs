@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     Error, aes, embed,
     engines::{Fields, Loaded, Ran, Request},
-    hnsw, knn, quant, spiking,
+    hnsw, knn, quant, sandbox, spiking,
 };
 
 /// An engine that runs in this process. Every method reads the fields its bench sends.
@@ -35,6 +35,7 @@ pub(crate) fn run(bench: &str, name: &str, threads: NonZeroUsize) -> Result<(), 
         "hnsw" => answer_all(&mut *hnsw::open(name, threads)?),
         "knn" => answer_all(&mut *knn::open(name, threads)?),
         "quant" => answer_all(&mut *quant::open(name, threads)?),
+        "sandbox" => answer_all(&mut *sandbox::open(name)?),
         "spiking" => answer_all(&mut *spiking::open(name, threads)?),
         _ => Err(Error::engine(name, format!("does not serve {bench}"))),
     }

@@ -53,6 +53,30 @@ fn doctor_tests_every_level_and_gives_reasons() {
 }
 
 #[test]
+fn doctor_says_where_each_task_runs() {
+    let sandbox = Sandbox::new("doctor_tasks");
+    let args = ["doctor", "--device", "cpu", "--level", "portable"];
+    let json = run(sandbox.edge_net().args(args).arg("--json"), b"").expect(0).json();
+    let rows = json["tasks"].as_array().unwrap();
+    let names: Vec<&str> = rows.iter().map(|r| r["task"].as_str().unwrap()).collect();
+    assert_eq!(names, tasks::Task::names().collect::<Vec<_>>());
+    for row in rows {
+        assert_eq!(row["runs_on"], "cpu (portable)");
+        assert!(!row["why"].as_str().unwrap().is_empty());
+    }
+    let text = run(sandbox.edge_net().args(args), b"").expect(0).out;
+    let tasks = text.split("\ntasks\n").nth(1).unwrap();
+    assert!(names.iter().all(|name| tasks.contains(name)), "{tasks}");
+    // What never runs on a GPU runs where a GPU is asked for and there is none.
+    let wanted = ["doctor", "--json", "--device", "gpu", "--adapter", "no such adapter"];
+    let json = run(sandbox.edge_net().args(wanted), b"").expect(0).json();
+    let row =
+        |name: &str| json["tasks"].as_array().unwrap().iter().find(|r| r["task"] == name).unwrap().clone();
+    assert!(row("encryption")["runs_on"].as_str().unwrap().starts_with("cpu ("));
+    assert!(!row("embedding")["runs_on"].as_str().unwrap().starts_with("cpu ("));
+}
+
+#[test]
 fn a_model_that_fails_its_self_test_is_not_run() {
     let sandbox = Sandbox::new("canary");
     let out = sandbox.root.join("own");

@@ -9,7 +9,7 @@ use edge_net::{Device, Level, local, machine::MachineOptions};
 
 /// Embeddings, vector search, spiking networks and sandboxed modules, with the same bits on every device.
 #[derive(Debug, Parser)]
-#[command(name = "edge-net", version, about, after_long_help = VARIABLES)]
+#[command(name = "edge-net", version, after_long_help = VARIABLES)]
 pub(crate) struct Args {
     /// Say nothing but errors on stderr
     #[arg(short, long, global = true, conflicts_with = "verbose")]

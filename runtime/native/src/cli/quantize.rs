@@ -71,6 +71,9 @@ pub(crate) fn run(args: &Quantize, terminal: &mut Terminal) -> Result<(), Failur
 }
 
 fn encode(args: &Quantize, terminal: &mut Terminal) -> Result<(), Failure> {
+    if args.codec != CodecName::Auto && (args.recall.is_some() || args.bytes.is_some()) {
+        return Err(Failure::Usage("--recall and --bytes are what --codec auto must reach".into()));
+    }
     let task = task(args, read_vectors(&args.input, args.width, 0)?.vectors);
     let checked = Task::Compression(task).check(Tier::Own).map_err(|e| refused(&e))?;
     let Task::Compression(task) = checked.task() else { unreachable!("it was made above") };

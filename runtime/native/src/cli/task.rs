@@ -43,6 +43,11 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
     if *code != Code::OutOfRange || field.contains('[') {
         return Failure::Failed(format!("{refusal} ({code})"));
     }
+    // Limits of the sandbox name themselves: one field is checked for both.
+    let (field, message) = match message.split_once(' ') {
+        Some((word, rest)) if rest.starts_with("is ") => (word, rest),
+        _ => (field.as_str(), message.as_str()),
+    };
     let name = field.rsplit('.').next().unwrap_or(field);
     let dashes = if name.len() == 1 { "-" } else { "--" };
     let kebab = |c: char| match c.is_ascii_uppercase() {
