@@ -100,12 +100,13 @@ impl Definition for Knn {
         let ids: Vec<Vec<u64>> = serde_json::from_value(answer["ids"].clone())
             .map_err(|error| Error::Json { what: format!("answer of {engine}"), error })?;
         let recall = self.nearest.recall(engine, &ids)?;
-        let least = match () {
-            () if case.id.starts_with("f32") => 0.9999,
-            () if case.id.starts_with("i8, re") => 0.999,
-            () if case.id.starts_with("i8") => 0.95,
-            () if case.id.contains("re-ranked") && !engine.ends_with("b1") => 0.85,
-            () => 0.4,
+        let has = |part: &str| engine.contains(part);
+        let least = match (has("rerank"), has("b1") || has("binary"), has("i8") || has("sq8")) {
+            (true, true, _) => 0.85,
+            (true, false, _) => 0.999,
+            (false, true, _) => 0.4,
+            (false, _, true) => 0.95,
+            (false, false, false) => 0.9999,
         };
         match recall >= least {
             true => Ok(Facts::from([("recall@10", recall)])),

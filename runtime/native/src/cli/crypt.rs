@@ -135,7 +135,7 @@ impl Target {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".partial-{}", std::process::id()));
         let temporary = path.with_file_name(name);
-        let file = File::create(&temporary).map_err(|e| at(&temporary, &e))?;
+        let file = File::create(&temporary).map_err(|e| at(path, &e))?;
         Ok(Target::File { file, temporary, path: path.to_owned() })
     }
 

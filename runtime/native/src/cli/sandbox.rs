@@ -31,13 +31,23 @@ struct Ran<'a> {
     output: Option<&'a Bytes>,
 }
 
+/// What is at hand, where it cannot be a module in the binary format.
+fn no_binary(module: &[u8]) -> Option<&'static str> {
+    if module.starts_with(b"\0asm") {
+        return None;
+    }
+    match module.trim_ascii_start().first() {
+        Some(b'(' | b';') => Some("is WebAssembly text: assemble it first, as wat2wasm does"),
+        _ => Some("is no WebAssembly module"),
+    }
+}
+
 fn run_module(args: &SandboxRun, terminal: &mut Terminal) -> Result<(), Failure> {
     if is_stream(&args.module) && args.input.as_deref().is_some_and(is_stream) {
         return Err(Failure::Usage("the module and its input cannot both come from stdin".into()));
     }
     let module = read(&args.module)?;
-    if module.trim_ascii_start().starts_with(b"(module") {
-        let message = "is WebAssembly text: assemble it first, as by wat2wasm";
+    if let Some(message) = no_binary(&module) {
         return Err(Failure::Failed(format!("{}: {message}", place(&args.module))));
     }
     let input = args.input.as_deref().map(read).transpose()?.unwrap_or_default();

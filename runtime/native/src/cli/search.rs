@@ -49,6 +49,7 @@ struct Built<'a> {
 }
 
 fn build(args: &SearchBuild, terminal: &mut Terminal) -> Result<(), Failure> {
+    folder_is_there(&args.index)?;
     let old = if args.add { Some(open(&args.index)?) } else { None };
     let first_id = old.as_ref().and_then(|i| i.ids().last()).map_or(0, |last| last.saturating_add(1));
     let (mut host, table) = match (&args.source.vectors, &args.source.texts) {
@@ -85,6 +86,16 @@ fn build(args: &SearchBuild, terminal: &mut Terminal) -> Result<(), Failure> {
     }
     let all = count(vectors, "vector");
     print(&format!("{name}: {all} of width {width}, {added} added in {seconds:.2} s\nsha256 {sha256}\n"))
+}
+
+/// Found out before the work, not after it.
+fn folder_is_there(index: &Path) -> Result<(), Failure> {
+    match index.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(Failure::Failed(format!("{}: there is no such folder", folder.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn source(args: &SearchBuild) -> &Path {

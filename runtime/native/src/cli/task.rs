@@ -62,6 +62,9 @@ pub(crate) fn refused(refusal: &Refusal) -> Failure {
 pub(crate) fn failed(error: &RunError) -> Failure {
     match error {
         RunError::Refused(refusal) => refused(refusal),
+        RunError::Module { error: refused } if refused.to_string().starts_with("module") => {
+            Failure::Failed(format!("{refused} ({})", error.code()))
+        }
         _ => Failure::Failed(format!("{error} ({})", error.code())),
     }
 }

@@ -86,8 +86,8 @@ fn what_a_module_may_not_do_ends_it_with_a_code() {
 fn what_is_no_module_and_what_is_no_limit_is_refused() {
     let sandbox = Sandbox::new("sandbox_bad");
     for (bytes, message) in [
-        (&b""[..], "module"),
-        (b"junk", "not valid"),
+        (&b""[..], "is no WebAssembly module"),
+        (b"junk", "is no WebAssembly module"),
         (b"\0asm\x01\0\0\0junk", "module refused"),
         (b"(module)", "WebAssembly text"),
     ] {

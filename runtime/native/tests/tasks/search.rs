@@ -161,6 +161,8 @@ fn bad_vectors_are_named_by_their_line() {
     build(&["--width", "0"]).expect(2).says(&["--width"]);
     let mut command = search(&sandbox, "build", &sandbox.root.join("bad"));
     run(command.args(["--vectors", "/nowhere.jsonl"]), b"").expect(1).says(&["/nowhere.jsonl"]);
+    let mut command = search(&sandbox, "build", &sandbox.root.join("none/index"));
+    run(command.args(["--vectors", "-"]), b"[1]\n").expect(1).says(&["none: there is no such folder"]);
 }
 
 #[test]
