@@ -54,4 +54,4 @@ impl Interpreter {
     }
 }
 
-const FUEL: u64 = 1_000_000_000_000;
+const FUEL: u64 = sandbox::MAX_FUEL;

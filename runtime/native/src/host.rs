@@ -20,7 +20,6 @@ use tasks::{
 
 use crate::{
     aead, files,
-    files::Mapped,
     machine::{Machine, MachineOptions},
     model::{Observer, Store},
 };
@@ -198,51 +197,4 @@ impl VectorCache {
         let bytes: Vec<u8> = vector.iter().flat_map(|v| v.to_le_bytes()).collect();
         drop(files::replace(&self.path(key), |file| io::Write::write_all(file, &bytes)));
     }
-}
-
-/// Opens an index file, memory-mapped.
-///
-/// # Errors
-/// If it cannot be read, or is none.
-pub fn open_index(path: &Path) -> Result<Hnsw, IndexError> {
-    let place = || path.display().to_string();
-    let mapped = Mapped::open(path).map_err(|error| IndexError::Read { path: place(), error })?;
-    Hnsw::load(Arc::new(mapped)).map_err(|error| IndexError::File { path: place(), error })
-}
-
-/// Writes an index file; a reader sees the old file or the new one, never half of it.
-///
-/// # Errors
-/// If it cannot be written.
-pub fn save_index(path: &Path, index: &Hnsw) -> io::Result<()> {
-    files::replace(path, |file| {
-        let mut result = Ok(());
-        index.save(&mut |bytes| {
-            if result.is_ok() {
-                result = io::Write::write_all(file, bytes);
-            }
-        });
-        result
-    })
-}
-
-/// Why an index cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum IndexError {
-    /// The file cannot be read.
-    #[error("{path}: {error}")]
-    Read {
-        /// The file.
-        path: String,
-        /// Why.
-        error: io::Error,
-    },
-    /// The file is no index, or was changed.
-    #[error("{path}: {error}")]
-    File {
-        /// The file.
-        path: String,
-        /// What is wrong with it.
-        error: models::search::hnsw::FileError,
-    },
 }

@@ -10,8 +10,9 @@ use std::{
 };
 
 use engine::{Device, Engine, EngineError, Status};
-use kernels_cpu::{Kernels, Level};
-use plan::{Gather, Parallel, Plan, SelfTest, Weights};
+use kernels_cpu::{EncodeArgs, Kernels, Level};
+use models::compress::Encoder;
+use plan::{Gather, Parallel, Plan, Range, SelfTest, Weights};
 use tasks::{Execute, ExecuteError, Shape};
 
 /// Which devices a [`Machine`] uses.
@@ -55,6 +56,7 @@ pub struct Machine {
     level: Level,
     kernels: &'static dyn Kernels,
     threads: Threads,
+    encoder: KernelEncoder,
 }
 
 impl Machine {
@@ -72,7 +74,14 @@ impl Machine {
         let (engine, golden) = pollster::block_on(opened)?;
         let level = options.level.unwrap_or_else(Level::detect);
         let kernels = level.kernels()?;
-        Ok(Machine { engine, golden, level, kernels, threads: Threads(options.threads) })
+        Ok(Machine {
+            engine,
+            golden,
+            level,
+            kernels,
+            threads: Threads(options.threads),
+            encoder: KernelEncoder(kernels),
+        })
     }
 
     /// The backend in use and what was tried before it.
@@ -120,6 +129,19 @@ impl Execute for Machine {
     fn parallel(&self) -> &dyn Parallel {
         &self.threads
     }
+
+    fn encoder(&self) -> &dyn Encoder {
+        &self.encoder
+    }
+}
+
+/// The encoder of a CPU level.
+pub struct KernelEncoder(pub &'static dyn Kernels);
+
+impl Encoder for KernelEncoder {
+    fn encode(&self, width: usize, input: &[f32], codes: &mut [i8], steps: &mut [f32]) {
+        self.0.encode(EncodeArgs { width, range: Range::Row, input, codes, steps });
+    }
 }
 
 fn failed(error: EngineError) -> ExecuteError {
@@ -128,6 +150,13 @@ fn failed(error: EngineError) -> ExecuteError {
 
 /// So many threads, started for a piece of work and joined after it.
 pub struct Threads(pub NonZeroUsize);
+
+impl Threads {
+    /// One a core.
+    pub fn all() -> Self {
+        Threads(thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+}
 
 impl Parallel for Threads {
     fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use models::{bert::IntBert, search::hnsw::Hnsw, tokenizer::WordPiece};
+use models::{
+    bert::IntBert,
+    compress::{Encoder, Plain},
+    search::hnsw::Hnsw,
+    tokenizer::WordPiece,
+};
 use plan::{Gather, Parallel, Plan, SelfTest, Weights};
 use thiserror::Error;
 
@@ -35,6 +40,11 @@ pub trait Execute {
 
     /// The machine's threads.
     fn parallel(&self) -> &dyn Parallel;
+
+    /// Codes rows as int8, for compression, which runs on the CPU.
+    fn encoder(&self) -> &dyn Encoder {
+        &Plain
+    }
 }
 
 /// How work is best cut.

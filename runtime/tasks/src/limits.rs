@@ -25,4 +25,4 @@ pub const MAX_SPIKE_WORDS: usize = 1 << 24;
 /// Bytes of a spiking network's file.
 pub const MAX_NETWORK_BYTES: usize = 64 << 20;
 /// Fuel of a module.
-pub const MAX_FUEL: u64 = 1_000_000_000_000;
+pub use sandbox::MAX_FUEL;

@@ -1,7 +1,11 @@
 //! `edge-net quantize`: vectors in fewer bytes, and back.
 
-use edge_net::{machine::Threads, model::Observer};
-use models::compress::{Codec as Coding, Compressed, Measured, Vectors};
+use edge_net::{
+    Level,
+    machine::{KernelEncoder, Threads},
+    model::Observer,
+};
+use models::compress::{Codec as Coding, Compressed, Machine, Measured, Vectors};
 use serde::Serialize;
 use tasks::{Codec, Compression, Hash, Matrix, Target, Task, Tier};
 
@@ -78,7 +82,9 @@ fn encode(args: &Quantize, terminal: &mut Terminal) -> Result<(), Failure> {
     let checked = Task::Compression(task).check(Tier::Own).map_err(|e| refused(&e))?;
     let Task::Compression(task) = checked.task() else { unreachable!("it was made above") };
     let threads = Threads(args.threads.unwrap_or_else(super::args::cores));
-    let (codes, measured) = tasks::compress(task, &threads).map_err(|e| failed(&e))?;
+    let kernels = Level::detect().kernels().map_err(|e| Failure::Failed(e.to_string()))?;
+    let machine = Machine { parallel: &threads, encoder: &KernelEncoder(kernels) };
+    let (codes, measured) = tasks::compress(task, machine).map_err(|e| failed(&e))?;
     let container = codes.to_bytes();
     if let Some(out) = &args.out {
         write(out, &container)?;

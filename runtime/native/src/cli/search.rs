@@ -3,7 +3,8 @@
 use std::{path::Path, time::Instant};
 
 use edge_net::{
-    host::{LocalHost, open_index, save_index},
+    host::LocalHost,
+    local::Index,
     machine::{Machine, MachineOptions},
     model::{Observer, Store, Unit, Work},
 };
@@ -77,10 +78,11 @@ fn build(args: &SearchBuild, terminal: &mut Terminal) -> Result<(), Failure> {
     let started = Instant::now();
     insert(&mut index, &table, host.machine(), terminal).map_err(|e| at(source(args), &e))?;
     let seconds = started.elapsed().as_secs_f64();
-    save_index(&args.index, &index).map_err(|e| at(&args.index, &e))?;
+    let vectors = index.len();
+    Index::from(index).save(&args.index).map_err(|e| at(&args.index, &e))?;
     let name = args.index.display().to_string();
     let sha256 = Hash::of(&std::fs::read(&args.index).map_err(|e| at(&args.index, &e))?).hex();
-    let (added, vectors) = (table.ids.len(), index.len());
+    let added = table.ids.len();
     if args.json {
         return print_json(&Built { index: &name, added, vectors, seconds, sha256 });
     }
@@ -149,7 +151,7 @@ fn insert(
 }
 
 fn open(path: &Path) -> Result<Hnsw, Failure> {
-    open_index(path).map_err(|e| Failure::Failed(e.to_string()))
+    Index::open(path).map(Index::into_graph).map_err(|e| Failure::Failed(e.to_string()))
 }
 
 #[derive(Serialize)]

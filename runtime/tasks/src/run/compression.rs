@@ -2,9 +2,8 @@
 
 use models::compress::{
     Choice, ChoiceError, Codec as Coding, CompressError, Compressed as Codes, Machine, Measured, Metric,
-    Plain, Target, Vectors, choose,
+    Target, Vectors, choose,
 };
-use plan::Parallel;
 
 use super::RunError;
 use crate::{
@@ -16,7 +15,8 @@ use crate::{
 };
 
 pub(super) fn run<H: Host>(task: &Compression, host: &mut H) -> Result<Compressed, RunError> {
-    let (codes, _) = compress(task, host.execute().parallel())?;
+    let devices = host.execute();
+    let (codes, _) = compress(task, Machine { parallel: devices.parallel(), encoder: devices.encoder() })?;
     Ok(Compressed { codec: codes.codec().name().into(), bytes: Bytes(codes.to_bytes()) })
 }
 
@@ -25,8 +25,7 @@ pub(super) fn run<H: Host>(task: &Compression, host: &mut H) -> Result<Compresse
 ///
 /// # Errors
 /// [`RunError::Target`] if nothing reaches the target, [`RunError::Refused`] if the vectors are at fault.
-pub fn compress(task: &Compression, parallel: &dyn Parallel) -> Result<(Codes, Vec<Measured>), RunError> {
-    let machine = Machine { parallel, encoder: &Plain };
+pub fn compress(task: &Compression, machine: Machine<'_>) -> Result<(Codes, Vec<Measured>), RunError> {
     let width = task.vectors.width;
     let vectors = Vectors::new(&task.vectors.values, width).map_err(at_fault)?;
     let coding = match task.codec {

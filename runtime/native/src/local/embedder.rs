@@ -1,4 +1,4 @@
-//! Embeddings on this machine, without any network.
+//! Sentence embeddings.
 
 use std::{num::NonZeroUsize, sync::Arc};
 
