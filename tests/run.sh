@@ -10,6 +10,7 @@ packages=()
 need() { command -v "$1" >/dev/null || packages+=("${@:2}"); }
 need qemu-aarch64 qemu-user
 need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+need cc gcc libc6-dev
 need node nodejs
 need pip3 python3-pip
 ls /usr/share/vulkan/icd.d/lvp_icd*.json >/dev/null 2>&1 || packages+=(mesa-vulkan-drivers)
@@ -51,13 +52,17 @@ fi
 step "against the published f32 model"
 cargo test --release -p edge-net --features reference --test reference --locked
 
+step "AES by AWS-LC"
+cargo test -p edge-net --no-default-features --features aws-lc --lib --locked aead
+
 step "NEON under qemu"
 cross=(-p kernels-cpu -p edge-net-tests --no-default-features --locked)
-cargo test --target aarch64-unknown-linux-gnu "${cross[@]}" --test levels --test twin
+exact=(--test levels --test twin --test golden_search --test hnsw --test mnist --test tasks)
+cargo test --target aarch64-unknown-linux-gnu "${cross[@]}" "${exact[@]}"
 cargo test --target aarch64-unknown-linux-gnu "${cross[@]}" --test whole_model reference
 
 step "simd128 under node"
-cargo test --target wasm32-wasip1 "${cross[@]}" --test levels --test twin
+cargo test --target wasm32-wasip1 "${cross[@]}" "${exact[@]}"
 cargo test --target wasm32-wasip1 "${cross[@]}" --test whole_model reference
 
 step "pure crates import nothing"

@@ -24,13 +24,15 @@ pub(crate) fn run(args: &contest::Args) -> Result<(), Error> {
         dot: peaks::dot_on(level, threads),
         read: peaks::read(level, threads),
     };
-    contest::measure(&mut Knn { rows, nearest, limits }, args)?.publish(args)
+    contest::measure(&mut Knn { rows, nearest, limits, on_cpu: Vec::new() }, args)?.publish(args)
 }
 
 struct Knn {
     rows: Rows,
     nearest: Nearest,
     limits: Limits,
+    /// What `edge-net-i8` found last.
+    on_cpu: Vec<Vec<u64>>,
 }
 
 /// Of this machine, a second.
@@ -78,7 +80,7 @@ impl Definition for Knn {
                 .by(["edge-net-f32", "faiss-flat", "usearch-f32", "numpy"])
                 .peak(fma, "f32 multiply-add"),
             many("i8")
-                .by(["edge-net-i8", "usearch-i8", "faiss-sq8-uniform", "faiss-sq8"])
+                .by(["edge-net-i8", "edge-net-i8-gpu", "usearch-i8", "faiss-sq8-uniform", "faiss-sq8"])
                 .peak(dot, "i8 dot product"),
             many("i8, re-ranked").by(["edge-net-i8-rerank", "edge-net-i8"]).peak(dot, "i8 dot product"),
             many("1 bit").by(["edge-net-b1", "faiss-binary", "usearch-b1"]),
@@ -100,6 +102,14 @@ impl Definition for Knn {
         let ids: Vec<Vec<u64>> = serde_json::from_value(answer["ids"].clone())
             .map_err(|error| Error::Json { what: format!("answer of {engine}"), error })?;
         let recall = self.nearest.recall(engine, &ids)?;
+        // Integers: the GPU must find what the CPU found, to the last tie.
+        match engine {
+            "edge-net-i8" => self.on_cpu.clone_from(&ids),
+            "edge-net-i8-gpu" if ids != self.on_cpu => {
+                return Err(Error::Wrong(format!("{engine} and the CPU disagree in {}", case.id)));
+            }
+            _ => {}
+        }
         let has = |part: &str| engine.contains(part);
         let least = match (has("rerank"), has("b1") || has("binary"), has("i8") || has("sq8")) {
             (true, true, _) => 0.85,

@@ -9,6 +9,7 @@ use crate::{
     Error,
     contest::{self, Case, Definition, Facts},
     engines::{self, Fields, OURS},
+    peaks,
     vectors::{Rows, read},
 };
 
@@ -16,13 +17,16 @@ use crate::{
 pub(crate) fn run(args: &contest::Args) -> Result<(), Error> {
     let rows = Rows::sentences()?;
     let sample = read(&rows.base, rows.width, CHECKED)?;
-    contest::measure(&mut Quant { rows, sample }, args)?.publish(args)
+    let read = peaks::read(kernels_cpu::Level::detect(), args.threads.get());
+    contest::measure(&mut Quant { rows, sample, read }, args)?.publish(args)
 }
 
 struct Quant {
     rows: Rows,
     /// The first rows.
     sample: Vec<f32>,
+    /// Bytes this machine reads a second.
+    read: f64,
 }
 
 impl Definition for Quant {
@@ -37,7 +41,10 @@ impl Definition for Quant {
     fn cases(&self) -> Vec<Case> {
         let gigabytes = (self.rows.base_rows * self.rows.width * 4) as f64 / 1e9;
         let case = Case::new("f32 to codes, input counted", json!({"count": CHECKED}), gigabytes, "GB");
-        vec![case.by([OURS].into_iter().chain(engines::peers(BENCH)))]
+        vec![
+            case.by([OURS].into_iter().chain(engines::peers(BENCH)))
+                .peak(Some(self.read / 1e9), "memory read"),
+        ]
     }
 
     fn load(&self, _: &str) -> Fields {

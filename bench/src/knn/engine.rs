@@ -5,7 +5,7 @@
 
 use std::{num::NonZeroUsize, path::Path, sync::Arc};
 
-use engine::{Device, Engine, Model, Options};
+use engine::{Backend, Device, Engine, Model, Options};
 use models::search::{
     Metric,
     exact::{self, CodeTable, FloatTable, Prepared, Search, Table},
@@ -24,13 +24,15 @@ use crate::{
 pub(crate) fn open(name: &str, threads: NonZeroUsize) -> Result<Box<dyn Serve>, Error> {
     let (element, candidates) = match name {
         "edge-net-f32" => (Element::F32, 1),
-        "edge-net-i8" => (Element::I8, 1),
+        "edge-net-i8" | "edge-net-i8-gpu" => (Element::I8, 1),
         "edge-net-i8-rerank" => (Element::I8, 4),
         "edge-net-b1" => (Element::B1, 1),
         "edge-net-b1-rerank" => (Element::B1, 10),
         _ => return Err(Error::engine(name, "does not scan")),
     };
-    let options = Options { device: Device::Cpu, threads, ..Options::default() };
+    // A hardware GPU or nothing: a software one says nothing about any.
+    let device = if name.ends_with("-gpu") { Device::Auto } else { Device::Cpu };
+    let options = Options { device, threads, ..Options::default() };
     let engine = pollster::block_on(Engine::open(options)).map_err(|e| Error::engine(name, e))?;
     Ok(Box::new(Scanner {
         name: name.to_owned(),
@@ -103,8 +105,10 @@ impl Serve for Scanner {
             }
         }
         let model = self.add(table.clone())?;
-        let setting =
-            format!("{}, {} candidates a result", self.engine.status(&model).backend, self.candidates);
+        let backend = self.engine.status(&model).backend;
+        let absent = (self.name.ends_with("-gpu") && matches!(backend, Backend::Cpu(_)))
+            .then(|| "no hardware GPU passes here".to_owned());
+        let setting = format!("{backend}, {} candidates a result", self.candidates);
         let words_a_query = words.len() / query_rows.max(1);
         self.table = Some(Loads {
             table,
@@ -115,7 +119,7 @@ impl Serve for Scanner {
             query_values: queries,
             k,
         });
-        Ok(Loaded { version: env!("CARGO_PKG_VERSION").into(), setting, absent: None })
+        Ok(Loaded { version: env!("CARGO_PKG_VERSION").into(), setting, absent })
     }
 
     fn run(&mut self, case: &Fields) -> Result<(), Error> {

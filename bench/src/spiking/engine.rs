@@ -2,7 +2,7 @@
 
 use std::{fs, num::NonZeroUsize, path::Path, sync::Arc};
 
-use engine::{Device, Engine, Model, Options};
+use engine::{Backend, Device, Engine, Model, Options};
 use models::spiking::{FloatLif, FloatNet, Readout, Spikes, SpikingNet, quantise};
 use plan::{Plan, Reset};
 use serde_json::{Value, json};
@@ -17,11 +17,13 @@ use crate::{
 /// The engine of this name.
 pub(crate) fn open(name: &str, threads: NonZeroUsize) -> Result<Box<dyn Serve>, Error> {
     let level = match name.strip_prefix(OURS) {
-        Some("") => None,
+        Some("" | "-gpu") => None,
         Some(level) => Some(crate::level(level.trim_start_matches('-')).map_err(|e| Error::engine(name, e))?),
         None => return Err(Error::engine(name, "runs no network")),
     };
-    let options = Options { device: Device::Cpu, threads, level, ..Options::default() };
+    // A hardware GPU or nothing: a software one says nothing about any.
+    let device = if name.ends_with("-gpu") { Device::Auto } else { Device::Cpu };
+    let options = Options { device, threads, level, ..Options::default() };
     let engine = pollster::block_on(Engine::open(options)).map_err(|e| Error::engine(name, e))?;
     Ok(Box::new(Runner { name: name.to_owned(), threads: threads.get(), engine, loaded: None }))
 }
@@ -64,9 +66,12 @@ impl Serve for Runner {
         let plans = spikes.iter().map(|s| net.plan(s, Readout::Spikes)).collect::<Result<_, _>>();
         let plans = plans.map_err(|e| wrong(&e))?;
         let model = pollster::block_on(self.engine.add(net.clone(), None)).map_err(|e| wrong(&e))?;
-        let setting = self.engine.status(&model).backend.to_string();
+        let backend = self.engine.status(&model).backend;
+        let absent = (self.name.ends_with("-gpu") && matches!(backend, Backend::Cpu(_)))
+            .then(|| "no hardware GPU passes here".to_owned());
+        let setting = backend.to_string();
         self.loaded = Some(Network { net, model, spikes, plans });
-        Ok(Loaded { version: env!("CARGO_PKG_VERSION").into(), setting, absent: None })
+        Ok(Loaded { version: env!("CARGO_PKG_VERSION").into(), setting, absent })
     }
 
     fn run(&mut self, _: &Fields) -> Result<(), Error> {

@@ -1,8 +1,9 @@
 //! What can be asked of the task commands.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
 
 use clap::{Subcommand, ValueEnum};
+use edge_net::Device;
 use models::search::Metric;
 
 use super::{Devices, Run};
@@ -190,6 +191,8 @@ pub(crate) struct Quantize {
     /// CPU threads [default: one a core]
     #[arg(long, env = "EDGENET_THREADS", value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) device: OnCpu,
 }
 
 /// How vectors are stored.
@@ -225,6 +228,17 @@ pub(crate) struct Crypt {
     /// Print JSON about the result, which must go to a file
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) device: OnCpu,
+}
+
+/// Of commands that no GPU runs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OnCpu {
+    /// Device: auto or cpu, which are the same here
+    #[arg(long, default_value = "auto", value_parser = on_cpu)]
+    #[expect(dead_code, reason = "its parser is all there is to it")]
+    device: Device,
 }
 
 #[derive(Debug, clap::Args)]
@@ -288,6 +302,8 @@ pub(crate) struct SandboxRun {
     /// Print JSON: fuel, and the output in base64 unless it goes to a file
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) device: OnCpu,
 }
 
 fn metric(name: &str) -> Result<Metric, String> {
@@ -296,5 +312,12 @@ fn metric(name: &str) -> Result<Metric, String> {
         "l2" => Ok(Metric::L2),
         "dot" => Ok(Metric::Dot),
         _ => Err("known are cosine, l2, dot".into()),
+    }
+}
+
+fn on_cpu(name: &str) -> Result<Device, String> {
+    match Device::from_str(name).map_err(|e| e.to_string())? {
+        Device::Gpu => Err("runs on the CPU by decision: edge-net doctor says why".into()),
+        device => Ok(device),
     }
 }
