@@ -237,7 +237,7 @@ pub(crate) struct Crypt {
 pub(crate) struct OnCpu {
     /// Device: auto or cpu, which are the same here
     #[arg(long, default_value = "auto", value_parser = on_cpu)]
-    #[expect(dead_code, reason = "its parser is all there is to it")]
+    #[allow(dead_code, reason = "its parser is all there is to it")]
     device: Device,
 }
 
