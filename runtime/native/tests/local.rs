@@ -25,7 +25,8 @@ const CPU: MachineOptions =
 fn an_index_is_built_saved_opened_and_searched() {
     let folder = folder("index");
     let path = folder.join("index");
-    let vectors: Vec<f32> = (0..300 * 8).map(|i: i32| ((i * 37) % 101 - 50) as f32).collect();
+    let mix = |i: u32| (i.wrapping_mul(2_654_435_761) >> 20) as f32;
+    let vectors: Vec<f32> = (0..300 * 8).map(mix).collect();
     let ids: Vec<u64> = (0..300).map(|i| 7 * i).collect();
     let mut index = Index::new(Params::new(8, Metric::L2)).unwrap();
     index.insert(&ids, &vectors).unwrap();
@@ -34,7 +35,7 @@ fn an_index_is_built_saved_opened_and_searched() {
     let mut opened = Index::open(&path).unwrap();
     for row in [0, 13, 299] {
         let query = &vectors[row * 8..][..8];
-        assert_eq!(opened.search(query, 1, 32).unwrap(), [(ids[row], 0.0)]);
+        assert_eq!(opened.search(query, 1, 32).unwrap()[0].0, ids[row]);
         assert_eq!(index.search(query, 5, 32).unwrap(), opened.search(query, 5, 32).unwrap());
     }
     assert!(opened.search(&[1.0], 1, 8).is_err(), "another width");
