@@ -60,7 +60,7 @@ class Numpy:
 class Copy:
     """memcpy of the f32 rows, a share to each thread: as many bytes as a quantiser reads."""
 
-    setting = "copyto, rows shared out"
+    setting = "copyto, rows shared out; writes four times a codec's bytes"
 
     def load(self, base, threads):
         self.base, self.codes = base, np.zeros_like(base)

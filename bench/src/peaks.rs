@@ -30,14 +30,14 @@ pub(crate) fn fma(level: Level, threads: usize) -> Option<f64> {
 pub(crate) fn dot_on(level: Level, threads: usize) -> Option<f64> {
     let (run, ops) = dot_loop(level)?;
     let seconds = best_of_all(threads, &|| {
-        black_box(run(black_box(DOT_ROUNDS)));
+        black_box(run(black_box(DOT_ROUNDS_ON)));
     });
-    Some(ops * f64::from(DOT_ROUNDS) * threads as f64 / seconds)
+    Some(ops * f64::from(DOT_ROUNDS_ON) * threads as f64 / seconds)
 }
 
 /// Bytes a second read from memory that no cache holds, by that many threads, each its share.
 pub(crate) fn read(level: Level, threads: usize) -> f64 {
-    let words = vec![1u64; MEMORY_BYTES / 16];
+    let words = vec![1u64; MEMORY_BYTES / 8];
     let share = words.len() / threads.max(1);
     let sum = sum_loop(level);
     let mut least = f64::INFINITY;
@@ -84,7 +84,7 @@ fn best(mut run: impl FnMut()) -> f64 {
 /// often than one does, so there are more goes.
 fn best_of_all(threads: usize, run: &(dyn Fn() + Sync)) -> f64 {
     let mut least = f64::INFINITY;
-    for _ in 0..4 * SAMPLES {
+    for _ in 0..2 * SAMPLES {
         let start = Instant::now();
         thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(run))));
         least = least.min(start.elapsed().as_secs_f64());
@@ -94,7 +94,9 @@ fn best_of_all(threads: usize, run: &(dyn Fn() + Sync)) -> f64 {
 
 const SAMPLES: usize = 9;
 const DOT_ROUNDS: u32 = 200_000;
-const FMA_ROUNDS: u32 = 200_000;
+/// Long beside the start of a thread.
+const FMA_ROUNDS: u32 = 4_000_000;
+const DOT_ROUNDS_ON: u32 = 4_000_000;
 const COPIED_A_SAMPLE: usize = 64 << 20;
 
 /// Runs that many rounds of dot products; the result only keeps them from being optimised away.

@@ -74,7 +74,10 @@ impl Definition for Net {
         let macs: usize = self.layers.windows(2).map(|p| p[0] * p[1]).sum();
         let dense = self.dot.map(|ops| ops / (2 * macs * BATCH) as f64);
         let ours = [OURS, "edge-net-gpu"].into_iter();
-        vec![case.by(ours.chain(engines::peers(BENCH))).peak(dense, "a dense i8 product")]
+        vec![
+            case.by(ours.chain(engines::peers(BENCH)))
+                .peak(dense, "a dense i8 product, of which spikes need a part"),
+        ]
     }
 
     fn load(&self, _: &str) -> Fields {

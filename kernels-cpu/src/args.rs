@@ -5,7 +5,8 @@ use plan::{
     NormWeight, PackedGemm, PoolKind, Range, Vectors,
 };
 
-/// The stages of a plan on one kind of processor. All implementations give equal bytes.
+/// The stages of a plan on one kind of processor. All implementations give equal bytes, [`Kernels::distance_f32`] equal
+/// results within its tolerance.
 ///
 /// # Panics
 /// Every method may panic when slices do not have the lengths its arguments state: engines check plans

@@ -21,6 +21,7 @@ pub fn self_test() -> (Arc<dyn Weights>, SelfTest) {
 struct Golden {
     codes: Vec<i8>,
     multipliers: Vec<u16>,
+    norms: Vec<i32>,
     bits: Vec<u32>,
     layer: Layer,
 }
@@ -48,7 +49,9 @@ impl Golden {
             threshold: (0..NEURONS).map(|_| 1_000 + (random.word() % 60_000) as i32).collect(),
             bias: (0..NEURONS).map(|_| (random.word() % 4_000) as i32 - 2_000).collect(),
         };
+        let norm = |row: &[i8]| row.iter().map(|&c| i32::from(c) * i32::from(c)).sum();
         Golden {
+            norms: codes.chunks_exact(WIDTH).map(norm).collect(),
             codes,
             multipliers: (0..ROWS).map(|_| random.word() as u16).collect(),
             bits: (0..ROWS * NEURONS / 32).map(|_| random.word()).collect(),
@@ -56,7 +59,9 @@ impl Golden {
         }
     }
 
-    /// encode -> distance -> topk -> lif -> hamming.
+    /// First encode -> distance -> topk -> lif -> hamming. Then its result goes the other ways there are: a scan in the
+    /// order of Euclid, filtered by the bits of codes of a fixed step, and a layer without recurrence that resets another
+    /// way.
     fn plan(&self) -> Plan {
         let mut random = Random(7);
         let values = (0..QUERIES * WIDTH).map(|i| {
@@ -64,33 +69,52 @@ impl Golden {
             f32::from_bits((random.word() & 0x807f_ffff) | if i % 11 == 0 { 0 } else { exponent << 23 })
         });
         let words: Vec<u32> = values.map(f32::to_bits).collect();
-        let buffers = vec![
-            words.len(),
-            words.len() / 4,
-            QUERIES,
-            QUERIES * LISTS * K * 2,
-            QUERIES * K * 2,
-            QUERIES * STEPS * NEURONS / 32,
-            QUERIES * NEURONS,
-            QUERIES * STEPS * K * 2,
-        ];
-        let [input, codes, steps, lists, best, spikes, potential, out] =
-            [0, 1, 2, 3, 4, 5, 6, 7].map(BufferId);
+        let mut buffers = vec![words.len()];
+        let mut buffer = |words: usize| {
+            buffers.push(words);
+            BufferId(buffers.len() - 1)
+        };
+        let input = BufferId(0);
+        let (codes, bits) = (buffer(words.len() / 4), buffer(words.len() / 4));
+        let [steps, fixed_steps] = [(); 2].map(|()| buffer(QUERIES));
+        let (lists, best) = (buffer(QUERIES * LISTS * K * 2), buffer(QUERIES * K * 2));
+        let (spikes, potential) = (buffer(QUERIES * STEPS * NEURONS / 32), buffer(QUERIES * NEURONS));
+        let near = buffer(QUERIES * STEPS * K * 2);
+        let (euclid, out) = (buffer(AGAIN * K * 2), buffer(RUNS * AGAIN_STEPS * NEURONS / 32));
+        let last = buffer(RUNS * NEURONS);
         let encode = Encode { rows: QUERIES, width: WIDTH, range: Range::Row, input, codes, steps };
+        let fixed = Encode { range: Range::Fixed { step: 0.01 }, codes: bits, steps: fixed_steps, ..encode };
+        let group = ROWS.div_ceil(LISTS);
         let scan = Scan {
             queries: QUERIES,
             width: WIDTH,
             k: K,
             first: 3,
             rows: ROWS - 3,
-            group: ROWS.div_ceil(LISTS),
+            group,
             input: codes,
             vectors: WeightId(0),
             filter: None,
             out: lists,
         };
-        let merge = TopK { queries: QUERIES, lists: LISTS, k: K, input: lists, out: best };
-        let lif = Lif {
+        let whole = Scan { first: 0, rows: ROWS, group: ROWS, ..scan };
+        let of_bits = Scan {
+            queries: QUERIES * STEPS,
+            width: NEURONS,
+            input: spikes,
+            vectors: WeightId(2),
+            out: near,
+            ..whole
+        };
+        let filtered = Scan {
+            queries: AGAIN,
+            input: near,
+            vectors: WeightId(3),
+            filter: Some(bits),
+            out: euclid,
+            ..whole
+        };
+        let recurrent = Lif {
             batch: QUERIES,
             steps: STEPS,
             inputs: INPUTS,
@@ -100,37 +124,33 @@ impl Golden {
             out: spikes,
             potential,
         };
-        let near = Scan {
-            queries: QUERIES * STEPS,
-            width: NEURONS,
-            first: 0,
-            rows: ROWS,
-            group: ROWS,
-            input: spikes,
-            vectors: WeightId(2),
+        let forward = Lif {
+            batch: RUNS,
+            steps: AGAIN_STEPS,
+            spikes: euclid,
+            layer: WeightId(4),
             out,
-            ..scan
+            potential: last,
+            ..recurrent
         };
         let steps = vec![
             Step::Encode(encode),
             Step::Distance(scan),
-            Step::TopK(merge),
-            Step::Lif(lif),
-            Step::Hamming(near),
+            Step::TopK(TopK { queries: QUERIES, lists: LISTS, k: K, input: lists, out: best }),
+            Step::Lif(recurrent),
+            Step::Hamming(of_bits),
+            Step::Encode(fixed),
+            Step::Distance(filtered),
+            Step::Lif(forward),
         ];
-        Plan {
-            buffers,
-            uploads: vec![Upload { buffer: input, words }],
-            steps,
-            output: out,
-            agreement: Agreement::Exact,
-        }
+        let uploads = vec![Upload { buffer: input, words }];
+        Plan { buffers, uploads, steps, output: out, agreement: Agreement::Exact }
     }
 }
 
 impl Weights for Golden {
     fn len(&self) -> usize {
-        3
+        5
     }
 
     fn get(&self, id: WeightId) -> Weight<'_> {
@@ -140,18 +160,30 @@ impl Weights for Golden {
                 codes: Cow::Borrowed(&self.codes),
                 score: Score::Scaled(Cow::Borrowed(&self.multipliers)),
             }),
-            1 => Weight::Lif(LifWeight {
-                inputs: INPUTS,
-                outputs: NEURONS,
-                q: Cow::Borrowed(&self.layer.q),
-                recurrent: Some(Cow::Borrowed(&self.layer.recurrent)),
-                shift: 4,
-                leak: Cow::Borrowed(&self.layer.leak),
-                threshold: Cow::Borrowed(&self.layer.threshold),
-                bias: Cow::Borrowed(&self.layer.bias),
-                reset: Reset::Subtract,
+            1 => Weight::Lif(self.layer.weight(Some(Cow::Borrowed(&self.layer.recurrent)), Reset::Subtract)),
+            2 => Weight::BitVectors(BitVectors { width: NEURONS, bits: Cow::Borrowed(&self.bits) }),
+            3 => Weight::Vectors(Vectors {
+                width: WIDTH,
+                codes: Cow::Borrowed(&self.codes),
+                score: Score::Euclid(Cow::Borrowed(&self.norms)),
             }),
-            _ => Weight::BitVectors(BitVectors { width: NEURONS, bits: Cow::Borrowed(&self.bits) }),
+            _ => Weight::Lif(self.layer.weight(None, Reset::ZeroNext)),
+        }
+    }
+}
+
+impl Layer {
+    fn weight<'a>(&'a self, recurrent: Option<Cow<'a, [i8]>>, reset: Reset) -> LifWeight<'a> {
+        LifWeight {
+            inputs: INPUTS,
+            outputs: NEURONS,
+            q: Cow::Borrowed(&self.q),
+            recurrent,
+            shift: 4,
+            leak: Cow::Borrowed(&self.leak),
+            threshold: Cow::Borrowed(&self.threshold),
+            bias: Cow::Borrowed(&self.bias),
+            reset,
         }
     }
 }
@@ -179,9 +211,14 @@ const LISTS: usize = 4;
 const STEPS: usize = 8;
 const INPUTS: usize = 64;
 const NEURONS: usize = 96;
+/// The Hamming lists hold words for so many queries of the second scan.
+const AGAIN: usize = 15;
+/// `AGAIN * K * 2` words are so many steps, of `INPUTS` bits, of so many runs.
+const RUNS: usize = 5;
+const AGAIN_STEPS: usize = 24;
 
 /// SHA-256 of the output words, as the oracle computes them.
 const DIGEST: [u8; 32] = [
-    191, 214, 18, 242, 202, 13, 181, 17, 191, 143, 217, 40, 148, 236, 104, 216, 240, 105, 141, 231, 188, 16,
-    181, 69, 117, 162, 245, 84, 45, 169, 190, 245,
+    29, 244, 6, 29, 28, 217, 134, 132, 142, 44, 101, 184, 243, 70, 242, 91, 232, 182, 134, 225, 124, 6, 13,
+    161, 117, 187, 163, 193, 179, 103, 223, 223,
 ];

@@ -15,11 +15,14 @@ fn every_backend_gives_the_golden_digest() {
     }
 }
 
-/// A plan whose middle is all zeros would prove little: the last step's queries, which are spikes, must differ.
+/// A plan whose middle is all zeros would prove little: the last layer must spike now and then, and not always alike.
 #[test]
 fn the_plan_is_no_trivial_one() {
     let (weights, test) = models::self_test();
     let words = backends::oracle()(&weights, &test.plan);
-    let lists: std::collections::BTreeSet<&[u32]> = words.chunks_exact(16).collect();
-    assert!(lists.len() > words.len() / 32, "{} different lists of {}", lists.len(), words.len() / 16);
+    let ones: u32 = words.iter().map(|w| w.count_ones()).sum();
+    let distinct: std::collections::BTreeSet<u32> = words.iter().copied().collect();
+    let bits = 32 * words.len() as u32;
+    assert!(ones > bits / 20 && ones < bits - bits / 20, "{ones} of {bits} bits");
+    assert!(distinct.len() > words.len() / 4, "{} different words of {}", distinct.len(), words.len());
 }

@@ -164,6 +164,57 @@ fn agents_are_embedded_once() {
     assert_eq!((matched.agents[0].len(), matched.agents[0][0].id.as_str()), (2, "same"));
 }
 
+/// A cache that gives a vector of another width is as good as none; agents of one description are embedded once.
+#[test]
+fn a_damaged_memory_is_no_answer() {
+    let mut host = host(backends::oracle(), ONE);
+    let (_, mut payload, _, _) = samples().remove(6);
+    payload["agents"] = json!([
+        {"id": "a", "description": "token3"}, {"id": "b", "description": "token3"}, {"id": "c", "description": "token4"},
+    ]);
+    let first = execute(&mut host, "semantic_match", payload.clone()).expect("matches");
+    assert_eq!(host.remembered.len(), 2);
+    host.remembered.values_mut().for_each(|vector| vector.truncate(1));
+    assert_eq!(execute(&mut host, "semantic_match", payload).expect("matches"), first);
+    assert!(host.remembered.values().all(|vector| vector.len() > 1));
+}
+
+/// Whether a network is run must not depend on how many plans run side by side: runs that do not fit one plan together
+/// are cut.
+#[test]
+fn long_runs_of_wide_networks_are_cut_alike_everywhere() {
+    let outcomes = [1, 2, 64].map(|parallel_plans| {
+        // Silence, without the work of computing it.
+        let silent: Run = Box::new(|_, plan| {
+            assert!(plan.words(plan.output) <= tasks::limits::MAX_SPIKE_WORDS);
+            vec![0; plan.words(plan.output)]
+        });
+        let mut host = TestHost::new(silent, Shape { parallel_plans, ..ONE });
+        let steps = tasks::limits::MAX_STEPS;
+        let wide = base64(&wide_network());
+        let payload = json!({"network": wide, "inputs": vec![vec![0.0]; 3], "steps": steps});
+        execute(&mut host, "neural_inference", payload).expect("runs")
+    });
+    assert!(outcomes.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+/// One input and as many neurons as a layer has: in 10,000 steps one run fits a plan, two do not.
+fn wide_network() -> Vec<u8> {
+    use models::spiking::{FloatLif, FloatNet, MAX_NEURONS, quantise};
+    let outputs = MAX_NEURONS;
+    let layer = FloatLif {
+        inputs: 1,
+        outputs,
+        weight: vec![0.5; outputs],
+        recurrent: None,
+        bias: vec![0.0; outputs],
+        beta: vec![0.5; outputs],
+        threshold: vec![1.0; outputs],
+        reset: plan::Reset::Zero,
+    };
+    quantise(&FloatNet { steps: None, layers: vec![layer] }).expect("a valid network").file().to_vec()
+}
+
 #[test]
 fn an_insert_can_be_found() {
     let mut host = host(backends::oracle(), ONE);

@@ -13,7 +13,7 @@ use super::PORTABLE;
 use crate::{
     Error,
     engines::{Fields, Loaded, OURS},
-    serve::Serve,
+    serve::{Serve, number},
 };
 
 /// The engine of this name.
@@ -32,7 +32,12 @@ pub(crate) fn open(name: &str) -> Result<Box<dyn Serve>, Error> {
         "aes-gcm" => (peers::rust_crypto(), PINNED),
         _ => return Err(Error::engine(name, "does not seal")),
     };
-    Ok(Box::new(Engine { seal, version: format!("{name} {version}"), buffer: Vec::new(), nonce: 0 }))
+    let setting = match name {
+        OURS if cfg!(feature = "peers") => "AWS-LC, as with the feature aws-lc; in place",
+        OURS | PORTABLE => "the aes-gcm crate, as in a default build; in place",
+        _ => "in place",
+    };
+    Ok(Box::new(Engine { seal, version: format!("{name} {version}"), setting, buffer: Vec::new(), nonce: 0 }))
 }
 
 /// Seals a buffer in place and returns the tag; `None` if the crate refuses.
@@ -41,13 +46,14 @@ type Seal = dyn FnMut(&[u8; 12], &mut [u8]) -> Option<[u8; 16]>;
 struct Engine {
     seal: Box<Seal>,
     version: String,
+    setting: &'static str,
     buffer: Vec<u8>,
     nonce: u64,
 }
 
 impl Serve for Engine {
     fn load(&mut self, _: &Fields) -> Result<Loaded, Error> {
-        Ok(Loaded { version: self.version.clone(), setting: "in place".into(), absent: None })
+        Ok(Loaded { version: self.version.clone(), setting: self.setting.into(), absent: None })
     }
 
     fn run(&mut self, case: &Fields) -> Result<(), Error> {
@@ -67,11 +73,6 @@ impl Serve for Engine {
         let tag = tag.ok_or_else(|| Error::engine(&self.version, "refuses to seal"))?;
         Ok(json!({"tag": tag.iter().map(|b| format!("{b:02x}")).collect::<String>()}))
     }
-}
-
-fn number(case: &Fields, name: &str) -> Result<usize, Error> {
-    let found = case.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
-    found.ok_or_else(|| Error::engine(name, "is not in the request"))
 }
 
 fn nonce(number: u64) -> [u8; 12] {

@@ -58,8 +58,10 @@ impl Serve for Index {
         self.k = number(fields, "k")?;
         let (m, ef_construction) = (number(fields, "m")?, number(fields, "ef_construction")?);
         self.params = Params { m, ef_construction, ..Params::new(width, Metric::Cosine) };
-        let setting =
-            format!("cpu ({}), M {m}, efConstruction {ef_construction}, re-ranked in f32", self.level);
+        let setting = format!(
+            "cpu ({}), M {m}, efConstruction {ef_construction}, walks i8 codes, re-ranked in f32",
+            self.level
+        );
         Ok(Loaded { version: env!("CARGO_PKG_VERSION").into(), setting, absent: None })
     }
 
@@ -101,7 +103,7 @@ impl Index {
             let ask = Ask { k: self.k, ef, filter: None };
             let search = |query: &[f32]| {
                 let hits = index.search(query, &ask, self.kernels, &mut searcher);
-                hits.map(|hits| hits.iter().map(|h| h.0).collect()).unwrap_or_default()
+                hits.expect("queries as wide as the index").iter().map(|h| h.0).collect()
             };
             let ids = parts[part].chunks_exact(width).map(search).collect();
             *found[part].lock().unwrap_or_else(|e| e.into_inner()) = ids;

@@ -26,7 +26,7 @@ impl Serve for Interpreter {
         let path = text(fields, "module")?;
         let wasm = std::fs::read(path).map_err(Error::io(path))?;
         self.module = Some(Module::compile(&wasm, &Policy::default()).map_err(|e| Error::engine(OURS, e))?);
-        let setting = "wasmi, fuel metered, memory limited".into();
+        let setting = "wasmi, fuel metered, memory limited, a fresh instance a call".into();
         Ok(Loaded { version: env!("CARGO_PKG_VERSION").into(), setting, absent: None })
     }
 

@@ -69,7 +69,7 @@ impl Serve for Runner {
         let backend = self.engine.status(&model).backend;
         let absent = (self.name.ends_with("-gpu") && matches!(backend, Backend::Cpu(_)))
             .then(|| "no hardware GPU passes here".to_owned());
-        let setting = backend.to_string();
+        let setting = format!("{backend}, i8 weights, integers");
         self.loaded = Some(Network { net, model, spikes, plans });
         Ok(Loaded { version: env!("CARGO_PKG_VERSION").into(), setting, absent })
     }

@@ -1,8 +1,8 @@
-//! The oracle: each stage in the fewest plain lines, with 64-bit integers and nothing clever.
+//! The oracle: each stage in the fewest plain lines, with nothing clever.
 //!
-//! It *defines* the arithmetic; step numbers in the comments are those of the numerics specification in
-//! the README. Where a kernel and the oracle differ, the kernel is wrong. Each function takes a [`Trace`]
-//! that sees every named intermediate, so that goldens can be compared stage by stage.
+//! It *defines* the arithmetic. Where a kernel and the oracle differ, the kernel is wrong; only `distance_f32` may differ,
+//! within its tolerance. The stages of BERT take a [`Trace`] that sees every named intermediate, so that goldens can be
+//! compared stage by stage.
 
 mod attention;
 mod distance;

@@ -115,6 +115,12 @@ impl SpikingNet {
         Ok(Arc::try_unwrap(bytes).unwrap_or_else(|shared| shared.to_vec()))
     }
 
+    /// Spike words of the widest layer, inputs included, in one step of one run: what plans are cut by.
+    pub fn widest_words(&self) -> usize {
+        let outputs = self.layers.iter().map(|l| l.outputs.div_ceil(32)).max().unwrap_or(0);
+        outputs.max(self.inputs().div_ceil(32))
+    }
+
     /// Inputs of the first layer.
     pub fn inputs(&self) -> usize {
         self.layers[0].inputs

@@ -221,7 +221,10 @@ impl Engine {
                 Ok(())
             }
             Err(error) => {
-                self.gpu = None;
+                // A model beyond the device's limits says nothing against the device.
+                if !matches!(error, GpuError::Limit { .. }) {
+                    self.gpu = None;
+                }
                 self.leave(device, &error)
             }
         }

@@ -19,7 +19,7 @@ use tasks::{
 };
 
 use crate::{
-    aead, files,
+    aead,
     machine::{Machine, MachineOptions},
     model::{Observer, Store},
 };
@@ -187,14 +187,18 @@ impl VectorCache {
         self.0.join(format!("{}.i16", key.hex()))
     }
 
+    /// The file begins with the SHA-256 of the rest: a damaged one is no vector.
     fn get(&self, key: Hash) -> Option<Vec<i16>> {
         let bytes = fs::read(self.path(key)).ok()?;
-        let (pairs, rest) = bytes.as_chunks::<2>();
-        (rest.is_empty() && !pairs.is_empty()).then(|| pairs.iter().map(|&p| i16::from_le_bytes(p)).collect())
+        let (digest, vector) = bytes.split_first_chunk::<32>()?;
+        let (pairs, rest) = vector.as_chunks::<2>();
+        let whole = rest.is_empty() && Hash::of(vector).0 == *digest;
+        whole.then(|| pairs.iter().map(|&p| i16::from_le_bytes(p)).collect())
     }
 
     fn put(&self, key: Hash, vector: &[i16]) {
-        let bytes: Vec<u8> = vector.iter().flat_map(|v| v.to_le_bytes()).collect();
-        drop(files::replace(&self.path(key), |file| io::Write::write_all(file, &bytes)));
+        let vector: Vec<u8> = vector.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let bytes = [&Hash::of(&vector).0[..], &vector].concat();
+        drop(fs::create_dir_all(&self.0).and_then(|()| fs::write(self.path(key), bytes)));
     }
 }

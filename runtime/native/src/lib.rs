@@ -1,6 +1,7 @@
-//! edge-net on a machine with an operating system: model files, the local embedder, the command line.
+//! edge-net on a machine with an operating system: model files, devices, a host for tasks.
 //!
-//! [`local::Embedder`] embeds texts on this machine; [`model::Store`] finds, fetches and prepares the model it runs.
+//! [`local`] is for programs that want one thing, [`host::LocalHost`] runs whole tasks, [`model::Store`] finds, fetches and
+//! prepares models.
 
 pub mod aead;
 mod files;

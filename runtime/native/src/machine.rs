@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use engine::{Device, Engine, EngineError, Status};
+use engine::{Backend, Device, Engine, EngineError, Status};
 use kernels_cpu::{EncodeArgs, Kernels, Level};
 use models::compress::Encoder;
 use plan::{Gather, Parallel, Plan, Range, SelfTest, Weights};
@@ -72,7 +72,11 @@ impl Machine {
             Ok::<_, EngineError>((engine, golden))
         };
         let (engine, golden) = pollster::block_on(opened)?;
-        let level = options.level.unwrap_or_else(Level::detect);
+        // The level that passed, where one was asked to.
+        let level = match engine.status(&golden).backend {
+            Backend::Cpu(level) => level,
+            Backend::Gpu(_) => options.level.unwrap_or_else(Level::detect),
+        };
         let kernels = level.kernels()?;
         Ok(Machine {
             engine,

@@ -1,8 +1,9 @@
 //! The stages a plan is made of. One stem per stage, everywhere: the WGSL file, the CPU kernel, the oracle
-//! function, the bench id and the twin test all carry the name [`Stage::stem`] gives.
+//! function and the twin test all carry the name [`Stage::stem`] gives.
 //!
 //! Shapes are `[rows][columns]`, row-major. `tokens` is the number of rows of a varlen batch: all
-//! sequences one after another, without padding. No step writes a buffer it reads. Arithmetic is defined by the oracle in `kernels-cpu`.
+//! sequences one after another, without padding. No step writes a buffer it reads. Arithmetic is defined by the
+//! oracle in `kernels-cpu`.
 
 use crate::{Encode, Lif, Scan, TopK};
 

@@ -6,7 +6,7 @@ use plan::MAX_K;
 
 use crate::{
     limits::{
-        MAX_AGENTS, MAX_EF, MAX_FUEL, MAX_NAME_BYTES, MAX_NETWORK_BYTES, MAX_QUERIES, MAX_RUNS,
+        MAX_AGENTS, MAX_EF, MAX_FUEL, MAX_MATCHES, MAX_NAME_BYTES, MAX_NETWORK_BYTES, MAX_QUERIES, MAX_RUNS,
         MAX_SPIKE_WORDS, MAX_STEPS, MAX_TEXT_BYTES, MAX_TEXTS, MAX_VECTORS,
     },
     refusal::{Code, Refusal, count, refuse, within},
@@ -111,6 +111,11 @@ fn semantic_match(t: &SemanticMatch) -> Result<(), Refusal> {
     }
     unique("agents", t.agents.iter().map(|a| &a.id))?;
     within("k", t.k as usize, 1, MAX_AGENTS)?;
+    let matches = t.queries.len() * t.agents.len().min(t.k as usize);
+    if matches > MAX_MATCHES {
+        let message = format!("{matches} agents for all queries, at most {MAX_MATCHES} are returned");
+        return refuse(Code::TooLarge, "k", message);
+    }
     within("threshold", t.threshold, -1.0, 1.0)
 }
 
@@ -149,7 +154,7 @@ fn encryption(t: &Encryption, tier: Tier) -> Result<(), Refusal> {
         return refuse(
             Code::Tier,
             "key",
-            "a key is not sent to strangers: encryption runs on the tiers self and group",
+            "a key is not sent to strangers: encryption runs on one's own devices or the group's",
         );
     }
     if t.key.0.len() != 32 {

@@ -115,7 +115,8 @@ pub trait Host {
     /// Fills `bytes` from the machine's source of randomness.
     fn random(&mut self, bytes: &mut [u8]);
 
-    /// Whether the running task must end, asked every few milliseconds.
+    /// Whether the running task must end: asked before it starts, between groups of its plans, and every few milliseconds of
+    /// a module.
     fn must_stop(&self) -> bool {
         false
     }

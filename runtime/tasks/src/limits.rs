@@ -12,6 +12,10 @@ pub const MAX_TEXTS: usize = 2_048;
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
 /// Agents of a match.
 pub const MAX_AGENTS: usize = 10_000;
+/// Agents returned for all queries of a match together.
+pub const MAX_MATCHES: usize = 1 << 20;
+/// Spike counts of all runs of a spiking task together.
+pub const MAX_COUNTS: usize = 1 << 24;
 /// Bytes of a name.
 pub const MAX_NAME_BYTES: usize = 256;
 /// Candidates a walk of an index keeps.

@@ -1,4 +1,4 @@
-//! What a task costs before redundancy and priority: the table of the ledger's design, in micro-credits.
+//! What a task costs before redundancy and priority, in micro-credits.
 //!
 //! Whole numbers throughout; every item rounds up by at most one micro-credit.
 

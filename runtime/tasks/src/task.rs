@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    limits::MAX_PAYLOAD_BYTES,
     refusal::{Code, Refusal, refuse},
     values::{Bytes, Hash, Matrix},
 };
@@ -45,7 +46,7 @@ pub struct VectorSearch {
     pub k: u32,
     /// How near is measured; an index has a metric of its own, which this must name.
     pub metric: Metric,
-    /// Candidates the walk of an index keeps, at least `k`; `None` takes the index's default.
+    /// Candidates the walk of an index keeps, at least `k`; `None` takes 64, or `k` if that is more.
     pub ef: Option<u32>,
     /// Ids that may be returned; all of them if `None`.
     pub filter: Option<Vec<u64>>,
@@ -291,8 +292,12 @@ impl Task {
     /// Reads the canonical encoding.
     ///
     /// # Errors
-    /// [`Code::Malformed`] if the bytes are no task, [`Code::NotCanonical`] if they are not the one encoding of it.
+    /// [`Code::TooLarge`] if they are too many, [`Code::Malformed`] if the bytes are no task, [`Code::NotCanonical`] if they are not the one encoding of it.
     pub fn from_bytes(bytes: &[u8]) -> Result<Task, Refusal> {
+        if bytes.len() > MAX_PAYLOAD_BYTES {
+            let message = format!("{} bytes, at most {MAX_PAYLOAD_BYTES} are taken", bytes.len());
+            return refuse(Code::TooLarge, "payload", message);
+        }
         match postcard::take_from_bytes::<Task>(bytes) {
             Err(e) => refuse(Code::Malformed, "payload", e.to_string()),
             Ok((task, [])) if task.to_bytes() == bytes => Ok(task),

@@ -205,3 +205,14 @@ fn names_are_stable_and_distinct() {
     let codes: std::collections::BTreeSet<&str> = Code::ALL.iter().map(|c| c.name()).collect();
     assert_eq!(codes.len(), Code::ALL.len());
 }
+
+#[test]
+fn results_and_payloads_are_bounded() {
+    let agents: Vec<Value> = (0..10_000).map(|i| json!({"id": i.to_string(), "description": ""})).collect();
+    let payload = json!({"queries": vec![""; 200], "agents": agents, "k": 10_000});
+    let found = refusal("semantic_match", payload, Tier::Own);
+    assert_eq!((found.code, found.field.as_str()), (Code::TooLarge, "k"), "{found}");
+    let huge = vec![0; tasks::limits::MAX_PAYLOAD_BYTES + 1];
+    let found = Task::from_bytes(&huge).expect_err("too many bytes");
+    assert_eq!((found.code, found.field.as_str()), (Code::TooLarge, "payload"), "{found}");
+}

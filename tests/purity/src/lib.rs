@@ -3,9 +3,20 @@
 
 use std::sync::Arc;
 
-use models::{bert::IntBert, search::hnsw::Hnsw, spiking::SpikingNet, tokenizer::WordPiece};
-use plan::Weights;
+use kernels_cpu::oracle::Oracle;
+use models::{
+    bert::IntBert,
+    compress::{Codec, Compressed, Machine, Vectors},
+    search::{
+        Metric,
+        hnsw::{Ask, Compute, Hnsw, Params, Searcher},
+    },
+    spiking::SpikingNet,
+    tokenizer::WordPiece,
+};
+use plan::{Sequential, Weights};
 use sandbox::{Limits, Module, Policy};
+use tasks::encryption::{Key, Portable, seal_stream};
 
 /// Reads a model from `len` bytes at `model`, tokenises its own vocabulary as a text and writes a plan: what
 /// the pure crates do, so that none of it is optimised away. Returns the steps of the plan, 0 on bad input.
@@ -30,8 +41,8 @@ fn steps(bytes: Vec<u8>) -> Option<usize> {
     Some(plan.steps.len() + model.len())
 }
 
-/// Reads a task from `len` bytes, checks and prices it, and runs a module in the sandbox: the rest of what pure crates
-/// do. Returns the price, 0 on bad input.
+/// Reads a task from `len` bytes, checks and prices it, runs a module in the sandbox, and compresses, indexes, searches and
+/// seals the bytes: what else the pure crates do. Returns the price, 0 on bad input.
 ///
 /// # Safety
 /// `task` must point to `len` readable bytes.
@@ -46,13 +57,32 @@ pub unsafe extern "C" fn price(task: *const u8, len: usize) -> u64 {
     let ran = run_module(checked.task()).unwrap_or(0);
     let index = Hnsw::load(Arc::new(bytes.to_vec())).map_or(0, |index| index.len() as u64);
     let network = SpikingNet::from_bytes(Arc::new(bytes.to_vec())).map_or(0, |net| net.inputs() as u64);
-    tasks::base_price(&checked, tasks::Known::default()) + ran + index + network + golden()
+    tasks::base_price(&checked, tasks::Known::default()) + ran + index + network + golden() + search(bytes)
 }
 
 fn run_module(task: &tasks::Task) -> Option<u64> {
     let tasks::Task::CustomWasm(task) = task else { return None };
     let module = Module::compile(&task.module.as_ref()?.0, &Policy { allow_crypto: true }).ok()?;
     Some(module.execute(&task.input.0, &Limits::new(task.max_fuel, None).ok()?).ok()?.fuel_used)
+}
+
+/// Vectors of the bytes compressed, indexed and searched with the oracle's kernels; the result is sealed.
+fn search(bytes: &[u8]) -> u64 {
+    let values: Vec<f32> = bytes.iter().map(|&b| f32::from(b)).collect();
+    let searched = || {
+        let vectors = Vectors::new(&values, 1).ok()?;
+        let small = Compressed::encode(vectors, Codec::Int4, Machine::PLAIN).ok()?.to_bytes();
+        let mut index = Hnsw::new(Params::new(1, Metric::L2)).ok()?;
+        let ids: Vec<u64> = (0..values.len() as u64).collect();
+        index.insert(&ids, &values, Compute { gather: &Oracle, parallel: &Sequential }).ok()?;
+        let ask = Ask { k: 3, ef: 8, filter: None };
+        let mut searcher = Searcher::default();
+        let found = index.search(&[1.0], &ask, &Oracle, &mut searcher).ok()?.len();
+        let cipher = Portable::new(&Key::new([1; 32]));
+        let sealed = seal_stream(&cipher, &mut |bytes: &mut [u8]| bytes.fill(7), b"", &small).ok()?;
+        Some((found + sealed.len()) as u64)
+    };
+    searched().unwrap_or(0)
 }
 
 fn golden() -> u64 {

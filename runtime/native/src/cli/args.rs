@@ -149,8 +149,8 @@ pub(crate) struct Devices {
     /// Part of the name of the GPU wanted [default: the fastest]
     #[arg(long, env = "EDGENET_ADAPTER", value_name = "NAME")]
     pub(crate) adapter: Option<String>,
-    /// CPU threads [default: one a core]
-    #[arg(long, env = "EDGENET_THREADS", value_name = "N")]
+    /// CPU threads, at most 1024 [default: one a core]
+    #[arg(long, env = "EDGENET_THREADS", value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<NonZeroUsize>,
     /// CPU level, such as scalar, portable or avx2 [default: the fastest that passes its self-test]
     #[arg(long, env = "EDGENET_LEVEL", value_parser = level)]
@@ -206,6 +206,12 @@ impl Run {
 /// Cores of this machine.
 pub(crate) fn cores() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// A number of threads that a system can be expected to start.
+pub(crate) fn threads(number: &str) -> Result<NonZeroUsize, String> {
+    let threads = number.parse::<NonZeroUsize>().map_err(|e| e.to_string())?;
+    if threads.get() > 1024 { Err("must be 1 to 1024".into()) } else { Ok(threads) }
 }
 
 fn level(name: &str) -> Result<Level, String> {

@@ -17,7 +17,7 @@ use super::{
     args::tasks::{Crypt, Encrypt},
     failure::Failure,
     model::print_json,
-    task::{at, is_stream},
+    task::{at, is_stream, same_file},
     terminal::Terminal,
 };
 
@@ -65,8 +65,14 @@ pub(crate) fn decrypt(args: &Crypt, terminal: &mut Terminal) -> Result<(), Failu
     })
 }
 
-/// The result and a report of it cannot share stdout.
+/// The result and a report of it cannot share stdout, and the key is not to be written over.
 fn check(args: &Crypt) -> Result<(), Failure> {
+    if same_file(&args.out, &args.key_file) {
+        return Err(Failure::Usage(format!(
+            "{}: is the key file, not a place for the result",
+            args.out.display()
+        )));
+    }
     match args.json && is_stream(&args.out) {
         true => {
             Err(Failure::Usage("--json and the result cannot both go to stdout: give --out a file".into()))
@@ -121,9 +127,10 @@ fn convert(
     if args.json { print_json(&Done { bytes_in, bytes_out }) } else { Ok(()) }
 }
 
-/// stdout, or a file that appears when it is whole.
+/// stdout, a device or pipe that is written as it is, or a file that appears when it is whole.
 enum Target {
     Stdout(io::StdoutLock<'static>),
+    Device { file: File, path: std::path::PathBuf },
     File { file: File, temporary: std::path::PathBuf, path: std::path::PathBuf },
 }
 
@@ -132,23 +139,36 @@ impl Target {
         if is_stream(path) {
             return Ok(Target::Stdout(io::stdout().lock()));
         }
+        if fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+            let file = OpenOptions::new().write(true).open(path).map_err(|e| at(path, &e))?;
+            return Ok(Target::Device { file, path: path.to_owned() });
+        }
+        // A link is followed: what it leads to is replaced, the link stays.
+        let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".partial-{}", std::process::id()));
+        let mut suffix = [0; 8];
+        aead::random(&mut suffix);
+        name.push(format!(".partial-{:016x}", u64::from_le_bytes(suffix)));
         let temporary = path.with_file_name(name);
-        let file = File::create(&temporary).map_err(|e| at(path, &e))?;
+        let file = private(&temporary).map_err(|e| at(path, &e))?;
         Ok(Target::File { file, temporary, path: path.to_owned() })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         match self {
-            Target::Stdout(out) => out.write_all(bytes).map_err(Failure::output),
+            // Nobody may take what came before a closed pipe for the whole, or for authentic.
+            Target::Stdout(out) => out.write_all(bytes).map_err(|e| Failure::Failed(format!("stdout: {e}"))),
+            Target::Device { file, path } => file.write_all(bytes).map_err(|e| at(path, &e)),
             Target::File { file, path, .. } => file.write_all(bytes).map_err(|e| at(path, &e)),
         }
     }
 
     fn close(self, done: Result<(), Failure>) -> Result<(), Failure> {
         match self {
-            Target::Stdout(mut out) => done.and_then(|()| out.flush().map_err(Failure::output)),
+            Target::Stdout(mut out) => {
+                done.and_then(|()| out.flush().map_err(|e| Failure::Failed(format!("stdout: {e}"))))
+            }
+            Target::Device { .. } => done,
             Target::File { temporary, path, .. } => {
                 let moved = done.and_then(|()| fs::rename(&temporary, &path).map_err(|e| at(&path, &e)));
                 if moved.is_err() {
@@ -180,8 +200,9 @@ fn read_key(path: &Path) -> Result<Key, Failure> {
     others_cannot_read(path, &file)?;
     let mut text = String::new();
     // What is longer than a key file and what is no text are both no key.
-    let read = file.take(MOST_KEY_FILE_BYTES).read_to_string(&mut text);
-    let key = read.ok().and_then(|_| tasks::Hash::from_hex(text.trim()));
+    let read = file.take(MOST_KEY_FILE_BYTES + 1).read_to_string(&mut text);
+    let read = read.ok().filter(|&bytes| bytes as u64 <= MOST_KEY_FILE_BYTES);
+    let key = read.and_then(|_| tasks::Hash::from_hex(text.trim()));
     let key = key.ok_or_else(|| {
         Failure::Failed(format!("{}: a key file holds {} hexadecimal digits", path.display(), 2 * KEY_BYTES))
     })?;

@@ -18,7 +18,7 @@ use super::{
     model::print_json,
     print,
     task::{self, at, count, host, is_stream, place, read, write},
-    terminal::Terminal,
+    terminal::{Terminal, printable},
     vectors::{is_raw, read_vectors},
 };
 
@@ -106,7 +106,7 @@ fn save(args: &Infer, file: &[u8], net: &SpikingNet) -> Result<(), Failure> {
     if args.json {
         return print_json(&Saved { inputs, outputs, steps: net.steps(), bytes, sha256 });
     }
-    let name = place(path);
+    let name = printable(&place(path));
     print(&format!(
         "{name}: {inputs} inputs, {outputs} outputs, {bytes} bytes of integers\nsha256 {sha256}\n"
     ))

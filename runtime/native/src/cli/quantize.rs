@@ -14,8 +14,8 @@ use super::{
     failure::Failure,
     model::print_json,
     print,
-    task::{at, count, failed, is_stream, place, read, refused, write},
-    terminal::Terminal,
+    task::{at, count, failed, is_stream, not_over, place, read, refused, write},
+    terminal::{Terminal, printable},
     vectors::read_vectors,
 };
 
@@ -71,6 +71,7 @@ pub(crate) fn run(args: &Quantize, terminal: &mut Terminal) -> Result<(), Failur
             "--json and the result cannot both go to stdout: give --out a file".into(),
         ));
     }
+    args.out.as_deref().map_or(Ok(()), |out| not_over(&args.input, out))?;
     if args.decode { decode(args, terminal) } else { encode(args, terminal) }
 }
 
@@ -160,7 +161,7 @@ fn say(args: &Quantize, text: &str, terminal: &mut Terminal) -> Result<(), Failu
             Ok(())
         }
         false => {
-            let out = args.out.as_deref().map(|out| format!("written to {}\n", place(out)));
+            let out = args.out.as_deref().map(|out| format!("written to {}\n", printable(&place(out))));
             print(&format!("{text}{}", out.unwrap_or_default()))
         }
     }

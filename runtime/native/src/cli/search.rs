@@ -26,8 +26,8 @@ use super::{
     format::one_line,
     model::print_json,
     print,
-    task::{self, at, count, host, without_gpu},
-    terminal::Terminal,
+    task::{self, at, count, host, not_over, without_gpu},
+    terminal::{Terminal, printable},
     vectors::{Table, embed, read_lines, read_texts, read_vectors},
 };
 
@@ -51,6 +51,7 @@ struct Built<'a> {
 
 fn build(args: &SearchBuild, terminal: &mut Terminal) -> Result<(), Failure> {
     folder_is_there(&args.index)?;
+    not_over(source(args), &args.index)?;
     let old = if args.add { Some(open(&args.index)?) } else { None };
     let first_id = old.as_ref().and_then(|i| i.ids().last()).map_or(0, |last| last.saturating_add(1));
     let (mut host, table) = match (&args.source.vectors, &args.source.texts) {
@@ -87,6 +88,7 @@ fn build(args: &SearchBuild, terminal: &mut Terminal) -> Result<(), Failure> {
         return print_json(&Built { index: &name, added, vectors, seconds, sha256 });
     }
     let all = count(vectors, "vector");
+    let name = printable(&name);
     print(&format!("{name}: {all} of width {width}, {added} added in {seconds:.2} s\nsha256 {sha256}\n"))
 }
 
@@ -353,12 +355,13 @@ fn local_scan(
     Ok(lists.map(|list| list.into_iter().map(|(_, row)| row).collect()).collect())
 }
 
-/// Share of the true nearest that were found.
+/// Share of results at least as near as the last of the true nearest: equal vectors stand in for each other.
 fn recall(found: &[Vec<(u64, f32)>], truth: &[Vec<(u64, f32)>]) -> f64 {
     let wanted: usize = truth.iter().map(Vec::len).sum();
-    let pairs = found.iter().zip(truth);
-    let hits =
-        pairs.map(|(found, truth)| truth.iter().filter(|(id, _)| found.iter().any(|(f, _)| f == id)).count());
+    let hits = found.iter().zip(truth).map(|(found, truth)| {
+        let least = truth.last().map_or(f32::INFINITY, |(_, score)| *score);
+        found.iter().filter(|(_, score)| *score >= least).count()
+    });
     hits.sum::<usize>() as f64 / wanted.max(1) as f64
 }
 
@@ -421,7 +424,8 @@ fn info(path: &Path, json: bool) -> Result<(), Failure> {
     if json {
         return print_json(&info);
     }
-    let Info { index, vectors, deleted, width, m, ef_construction, seed, bytes, .. } = &info;
+    let index = printable(&info.index);
+    let Info { vectors, deleted, width, m, ef_construction, seed, bytes, .. } = &info;
     let metric = format!("{:?}", info.metric).to_lowercase();
     let floats = if info.floats { "i8 codes and f32" } else { "i8 codes only" };
     let levels: Vec<String> = info.rows_by_level.iter().map(usize::to_string).collect();

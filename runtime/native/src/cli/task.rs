@@ -110,6 +110,23 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     fs::write(path, bytes).map_err(|e| at(path, &e))
 }
 
+/// Whether two paths lead to one file that is there.
+pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
+    match (fs::canonicalize(a), fs::canonicalize(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        // A file that is not there yet may be named twice.
+        _ => a == b && !is_stream(a),
+    }
+}
+
+/// Refuses to write over what is read.
+pub(crate) fn not_over(input: &Path, out: &Path) -> Result<(), Failure> {
+    match !is_stream(out) && same_file(input, out) && input.is_file() {
+        true => Err(Failure::Usage(format!("{}: is the input, which would be lost", out.display()))),
+        false => Ok(()),
+    }
+}
+
 /// What is wrong with a file, or with stdin.
 pub(crate) fn at(path: &Path, error: &dyn std::error::Error) -> Failure {
     Failure::Failed(format!("{}: {error}", place(path)))

@@ -54,7 +54,7 @@ impl Terminal {
 
 /// What a message quotes may come from a file or a peer: what would steer the terminal is escaped, what would
 /// flood it is cut.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars().take(MAX_MESSAGE_CHARS) {
         match c {

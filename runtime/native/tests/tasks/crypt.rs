@@ -122,3 +122,35 @@ fn keys_that_are_none_are_refused() {
     let long = "a".repeat(70_000);
     run(command(&sandbox, "encrypt", &key).args(["--aad", &long]), b"").expect(1).says(&["associated data"]);
 }
+
+#[test]
+fn nothing_is_written_over_that_is_needed() {
+    let (sandbox, key) = with_key("crypt_over");
+    let secret = sandbox.file("secret", b"attack at dawn");
+    let before = fs::read(&key).unwrap();
+    for new_key in [false, true] {
+        let mut over = command(&sandbox, "encrypt", &key);
+        over.arg(&secret).arg("--out").arg(&key).args(new_key.then_some("--new-key"));
+        let said = raw(&mut over, b"");
+        assert_eq!(said.code, Some(2), "{}", said.err);
+        assert!(said.err.contains("is the key file"), "{}", said.err);
+    }
+    assert_eq!(fs::read(&key).unwrap(), before);
+}
+
+/// A device is written to, not replaced; a link leads to the file that is replaced.
+#[cfg(unix)]
+#[test]
+fn devices_and_links_stay_what_they_are() {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+    let (sandbox, key) = with_key("crypt_devices");
+    let secret = sandbox.file("secret", b"attack at dawn");
+    good(raw(command(&sandbox, "encrypt", &key).arg(&secret).args(["--out", "/dev/null"]), b""));
+    assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+    let (target, link) = (sandbox.file("target", b"old"), sandbox.root.join("link"));
+    symlink(&target, &link).unwrap();
+    good(raw(command(&sandbox, "encrypt", &key).arg(&secret).arg("--out").arg(&link), b""));
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_ne!(fs::read(&target).unwrap(), b"old");
+    assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
+}

@@ -24,7 +24,7 @@ pub(crate) enum Expect {
 /// What every module gets.
 pub(crate) const INPUT: &[u8] = b"what every module gets";
 
-/// In the order of the design's list.
+/// Loops and bombs, shapes, broken bytes, exports and starts, results.
 pub(crate) fn all() -> Vec<Case> {
     [running(), shapes(), bytes(), exports_and_start(), results()].into_iter().flatten().collect()
 }

@@ -1,6 +1,6 @@
 //! Modules that mean harm: each ends with the expected error, within its fuel, and the host's memory stays small.
 //!
-//! The names are those of the design's list. A few of them are not stopped because nothing is wrong with them:
+//! A few of them are not stopped because nothing is wrong with them:
 //! they must give exactly the expected bytes.
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! Queries to agents, by the cosine of their sentence vectors.
 
+use std::collections::BTreeMap;
+
 use sha2::{Digest, Sha256};
 
 use super::{RunError, embedding::embed, missing};
@@ -38,7 +40,14 @@ async fn agent_vectors<H: Host>(
 ) -> Result<Vec<Vec<i16>>, RunError> {
     let keys: Vec<Hash> = task.agents.iter().map(|a| key(model, &a.description)).collect();
     let mut vectors: Vec<Option<Vec<i16>>> = keys.iter().map(|&key| host.recall(key)).collect();
-    let absent: Vec<usize> = (0..keys.len()).filter(|&i| vectors[i].is_none()).collect();
+    let width = host.text_model(&task.model).map_err(|e| missing("model", e))?.0.bert.config().hidden_size;
+    vectors.iter_mut().for_each(|v| drop(v.take_if(|v| v.len() != width)));
+    // One agent for each text that is to be embedded.
+    let mut first: BTreeMap<Hash, usize> = BTreeMap::new();
+    for i in (0..keys.len()).filter(|&i| vectors[i].is_none()) {
+        first.entry(keys[i]).or_insert(i);
+    }
+    let absent: Vec<usize> = first.values().copied().collect();
     let texts: Vec<&str> = absent.iter().map(|&i| task.agents[i].description.as_str()).collect();
     if !texts.is_empty() {
         let loan = host.text_model(&task.model).map_err(|e| missing("model", e))?;
@@ -46,6 +55,11 @@ async fn agent_vectors<H: Host>(
         for (&i, vector) in absent.iter().zip(embedded.vectors.chunks_exact(embedded.width as usize)) {
             host.remember(keys[i], vector);
             vectors[i] = Some(vector.to_vec());
+        }
+    }
+    for i in 0..keys.len() {
+        if vectors[i].is_none() {
+            vectors[i] = first.get(&keys[i]).and_then(|&of| vectors[of].clone());
         }
     }
     Ok(vectors.into_iter().flatten().collect())

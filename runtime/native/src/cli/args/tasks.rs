@@ -61,7 +61,7 @@ pub(crate) struct SearchBuild {
     /// Decides the levels, together with the ids
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) seed: u64,
-    /// Keep codes only: a fifth of the size, no exact re-rank
+    /// Keep codes only: about a quarter of the size at width 384, no exact re-rank
     #[arg(long)]
     pub(crate) no_floats: bool,
     /// Print JSON
@@ -188,8 +188,8 @@ pub(crate) struct Quantize {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// CPU threads [default: one a core]
-    #[arg(long, env = "EDGENET_THREADS", value_name = "N")]
+    /// CPU threads, at most 1024 [default: one a core]
+    #[arg(long, env = "EDGENET_THREADS", value_name = "N", value_parser = super::threads)]
     pub(crate) threads: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(crate) device: OnCpu,
