@@ -63,12 +63,7 @@ impl Golden {
     /// order of Euclid, filtered by the bits of codes of a fixed step, and a layer without recurrence that resets another
     /// way.
     fn plan(&self) -> Plan {
-        let mut random = Random(7);
-        let values = (0..QUERIES * WIDTH).map(|i| {
-            let exponent = 100 + (random.word() % 40);
-            f32::from_bits((random.word() & 0x807f_ffff) | if i % 11 == 0 { 0 } else { exponent << 23 })
-        });
-        let words: Vec<u32> = values.map(f32::to_bits).collect();
+        let words = queries();
         let mut buffers = vec![words.len()];
         let mut buffer = |words: usize| {
             buffers.push(words);
@@ -170,6 +165,16 @@ impl Weights for Golden {
             _ => Weight::Lif(self.layer.weight(None, Reset::ZeroNext)),
         }
     }
+}
+
+/// Finite floats of many sizes, subnormal ones among them, as words.
+fn queries() -> Vec<u32> {
+    let mut random = Random(7);
+    let values = (0..QUERIES * WIDTH).map(|i| {
+        let exponent = 100 + (random.word() % 40);
+        (random.word() & 0x807f_ffff) | if i % 11 == 0 { 0 } else { exponent << 23 }
+    });
+    values.collect()
 }
 
 impl Layer {
