@@ -8,24 +8,28 @@ use serde_json::Value;
 /// newcomer decides where it belongs.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("plan", &[]),
+    ("identity", &[]),
+    ("ledger", &["identity"]),
     ("kernels-cpu", &["plan"]),
     ("shaders", &["plan"]),
     ("models", &["plan"]),
     ("engine", &["plan", "kernels-cpu", "shaders"]),
     ("sandbox", &[]),
-    ("tasks", &["plan", "models", "sandbox"]),
-    ("edge-net", &["plan", "kernels-cpu", "models", "engine", "sandbox", "tasks"]),
-    ("bench", &["plan", "kernels-cpu", "shaders", "models", "engine", "sandbox", "tasks", "edge-net"]),
-    ("purity", &["plan", "kernels-cpu", "models", "sandbox", "tasks"]),
+    ("tasks", &["plan", "identity", "models", "sandbox"]),
+    ("edge-net", &["plan", "identity", "ledger", "kernels-cpu", "models", "engine", "sandbox", "tasks"]),
+    ("bench", &["plan", "identity", "ledger", "kernels-cpu", "shaders", "models", "engine", "sandbox", "tasks", "edge-net"]),
+    ("purity", &["plan", "identity", "ledger", "kernels-cpu", "models", "sandbox", "tasks"]),
     (
         "edge-net-tests",
-        &["plan", "kernels-cpu", "shaders", "models", "engine", "sandbox", "tasks", "edge-net"],
+        &["plan", "identity", "ledger", "kernels-cpu", "shaders", "models", "engine", "sandbox", "tasks", "edge-net"],
     ),
 ];
 
 /// Crates of others that a crate of ours must never reach, by any path of normal dependencies.
 const MUST_NOT_REACH: &[(&str, &[&str])] = &[
     ("plan", &["wgpu", "tokio", "getrandom"]),
+    ("identity", &["wgpu", "tokio", "getrandom"]),
+    ("ledger", &["wgpu", "tokio", "getrandom", "engine", "models"]),
     ("kernels-cpu", &["wgpu", "tokio", "getrandom"]),
     ("shaders", &["wgpu", "tokio", "getrandom"]),
     ("models", &["wgpu", "tokio", "getrandom", "tokenizers", "candle-core"]),
