@@ -2,6 +2,7 @@
 //!
 //! Pure: randomness, time and bytes are arguments; nothing here reads a clock, a file or an entropy source.
 
+pub mod aead;
 mod keys;
 #[cfg(test)]
 mod testing;
