@@ -65,7 +65,7 @@ mod aws_lc {
 
 // One body for every implementation of the trait.
 #[cfg(test)]
-#[path = "../../tasks/src/encryption/wycheproof.rs"]
+#[path = "../../identity/src/aead/wycheproof.rs"]
 mod wycheproof;
 
 #[cfg(test)]

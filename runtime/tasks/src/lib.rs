@@ -7,7 +7,6 @@
 //! its [`Host`] for devices, models, indexes and modules, and knows none of them.
 
 mod check;
-pub mod encryption;
 mod host;
 pub mod limits;
 mod outcome;
@@ -19,6 +18,7 @@ mod values;
 
 pub use check::{Checked, Tier};
 pub use host::{Execute, ExecuteError, Host, Loan, Missing, Shape, TextModel};
+pub use identity::aead as encryption;
 pub use outcome::{
     Compressed, Embeddings, Executed, Found, Inferred, Inserted, Match, Matched, NUMERICS_VERSION, Outcome,
     Ranked,

@@ -17,6 +17,7 @@ mod wycheproof;
 use aes_gcm::{Aes256Gcm, KeyInit, aead::AeadInOut};
 use zeroize::Zeroize;
 
+pub use crate::Random;
 pub use error::EncryptionError;
 pub use key::Key;
 pub use stream::{CHUNK_BYTES, HEADER_BYTES, MAX_AAD_BYTES, Opener, Sealer, open_stream, seal_stream};
@@ -55,9 +56,6 @@ pub trait Aead256: Send + Sync {
         tag: &[u8; TAG_BYTES],
     ) -> Result<(), EncryptionError>;
 }
-
-/// Fills a buffer with unpredictable bytes.
-pub type Random<'a> = dyn FnMut(&mut [u8]) + 'a;
 
 /// The cipher of the `aes-gcm` crate: every target, key schedule zeroised on drop.
 pub struct Portable(Aes256Gcm);
