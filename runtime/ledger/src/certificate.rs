@@ -179,8 +179,7 @@ impl<'a> Collector<'a> {
     /// stranger.
     pub fn add(&mut self, vote: &Vote) -> Result<(), Refusal> {
         require(Rule::SignersGenuine, vote.value == self.value)?;
-        let member =
-            self.committee.member(&vote.witness).ok_or(Refusal { rule: Rule::CommitteeCurrent })?;
+        let member = self.committee.member(&vote.witness).ok_or(Refusal { rule: Rule::CommitteeCurrent })?;
         let message = vote_message(&self.network, &vote.value);
         require(Rule::SignersGenuine, member.key.verify(message.as_bytes(), &vote.signature).is_ok())?;
         let signatures = vec![(vote.witness, vote.signature)];

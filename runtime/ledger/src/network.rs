@@ -198,7 +198,12 @@ pub struct CommitteeChange {
 
 impl CommitteeChange {
     /// Signs a change.
-    pub fn sign(network: &Id, from_epoch: u64, witnesses: Vec<(AccountId, u32)>, treasury: &SecretKey) -> Self {
+    pub fn sign(
+        network: &Id,
+        from_epoch: u64,
+        witnesses: Vec<(AccountId, u32)>,
+        treasury: &SecretKey,
+    ) -> Self {
         let unsigned = CommitteeChange { from_epoch, witnesses, signature: Signature::from_bytes([0; 64]) };
         let signature = treasury.sign(unsigned.message(network).as_bytes());
         CommitteeChange { signature, ..unsigned }

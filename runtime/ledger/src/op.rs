@@ -4,6 +4,7 @@ use identity::{AccountId, PublicKey, SecretKey, Signature};
 
 use crate::{
     Id,
+    exposure::UNBONDING_EPOCHS,
     rule::{Refusal, Rule, require},
     wire::{DecodeError, Reader, Writer},
 };
@@ -280,9 +281,8 @@ impl Op {
                 require(Rule::AmountPositive, outs.iter().all(|out| out.amount_ucredits > 0))?;
                 require(
                     Rule::ReasonAllowed,
-                    outs.iter().all(|out| {
-                        !out.reason.is_earned() && out.reason.is_the_treasurys() == from_treasury
-                    }),
+                    outs.iter()
+                        .all(|out| !out.reason.is_earned() && out.reason.is_the_treasurys() == from_treasury),
                 )
             }
             Action::Lock(terms) => {
@@ -364,8 +364,12 @@ impl Action {
             Action::Open { referrer, site } => {
                 let flags = u8::from(referrer.is_some()) | u8::from(site.is_some()) << 1;
                 out.u8(4).u8(flags);
-                referrer.iter().for_each(|account| drop(out.account(account)));
-                site.iter().for_each(|site| drop(out.id(site)));
+                if let Some(account) = referrer {
+                    out.account(account);
+                }
+                if let Some(site) = site {
+                    out.id(site);
+                }
             }
         }
     }
@@ -467,8 +471,7 @@ impl SignedOp {
 
 /// What the key an account is handed to signs, to show that somebody holds it.
 pub fn rotation_message(network: &Id, account: &AccountId, seq: u64, key: &AccountId) -> Id {
-    let parts: [&[u8]; 4] =
-        [network.as_bytes(), account.as_bytes(), &seq.to_le_bytes(), key.as_bytes()];
+    let parts: [&[u8]; 4] = [network.as_bytes(), account.as_bytes(), &seq.to_le_bytes(), key.as_bytes()];
     Id::hash("edgenet/rotate/v1", &parts)
 }
 
@@ -481,5 +484,3 @@ pub(crate) fn read_version(reader: &mut Reader<'_>, what: &'static str) -> Resul
 
 /// Of every record's encoding.
 pub(crate) const VERSION: u8 = 1;
-/// 24 hours.
-pub const UNBONDING_EPOCHS: u64 = 1_440;

@@ -105,8 +105,8 @@ rules! {
     OpenFirst, "open-first", "W1", "an account is registered by its first operation or not at all";
     ReferrerOther, "referrer-other", "W1", "nobody refers themselves";
     NotFrozen, "not-frozen", "W2", "the account is not frozen";
-    SequenceFollows, "sequence-follows", "W2", "the seq is the next after the last certified";
-    PrevMatches, "prev-matches", "W2", "prev is the id of the last certified operation";
+    SequenceFollows, "sequence-follows", "W2, F1", "the seq is the next after the last certified";
+    PrevMatches, "prev-matches", "W2, F1", "prev is the id of the last certified operation";
     OneVotePerSequence, "one-vote-per-sequence", "W3", "a witness signs one value for an account and seq";
     OneVotePerLock, "one-vote-per-lock", "W3", "a witness signs one decision for a lock";
     OneVotePerEpoch, "one-vote-per-epoch", "W3", "a witness signs one checkpoint for an epoch";
@@ -114,9 +114,10 @@ rules! {
     ReceiveKnown, "receive-known", "W4", "what is received was certified, names the account and was not received before";
     ReceiveOnce, "receive-once", "W4", "an operation receives each output once";
     ReceiveUnvoided, "receive-unvoided", "W4", "what is received does not come from a voided operation";
+    LockOpen, "lock-open", "R", "what is resolved is an open lock of its owner";
     LockExpired, "lock-expired", "W4", "a lock is taken back only after its last epoch";
     BalanceMatches, "balance-matches", "W5", "balance_after is the balance before, plus what comes in, minus what goes out";
-    BalanceCovers, "balance-covers", "W5", "what goes out is there";
+    BalanceCovers, "balance-covers", "W5, F2", "what goes out is there";
     StakeCovers, "stake-covers", "W5", "what leaves the base stake is in it and free";
     TreasuryCap, "treasury-cap", "W6", "the treasury pays at most its cap in an epoch";
     TreasuryOnlyPays, "treasury-only-pays", "W6", "the treasury locks nothing";
@@ -132,10 +133,9 @@ rules! {
     SharesComplete, "shares-complete", "I5", "payouts, refund and slash are the lock's amount";
     SharesFitKind, "shares-fit-kind", "R", "escrows pay and refund, stakes refund or burn, payout locks burn or release";
     OutcomesDistinct, "outcomes-distinct", "R", "a resolve judges a worker once";
-    PrefixPresent, "prefix-present", "F1", "an operation counts only behind its whole prefix";
-    SpendReceived, "spend-received", "F2", "a credit is spendable once received";
     PayoutLocked, "payout-locked", "F2", "rewards are locked for 60 epochs";
     StakeFirst, "stake-first", "F2", "first rewards fill the base stake";
+    InFlightCounts, "in-flight-counts", "F3", "what is paid and not received counts as in flight";
     ForkBurns, "fork-burns", "F4", "a fork proof burns every unresolved stake";
     ForkFreezes, "fork-freezes", "F4", "a fork proof freezes the account";
     ConflictVoids, "conflict-voids", "F5", "two conflicting certificates are both void, and what follows them";

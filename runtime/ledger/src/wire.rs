@@ -80,10 +80,6 @@ impl Writer {
         self.bytes(&value.to_le_bytes())
     }
 
-    pub(crate) fn u128(&mut self, value: u128) -> &mut Self {
-        self.bytes(&value.to_le_bytes())
-    }
-
     pub(crate) fn id(&mut self, value: &Id) -> &mut Self {
         self.bytes(value.as_bytes())
     }
@@ -111,10 +107,6 @@ impl Writer {
 pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Reader(bytes)
-    }
-
     /// Reads one value that takes all of the bytes.
     pub(crate) fn whole<T>(
         bytes: &'a [u8],
@@ -154,10 +146,6 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u64(&mut self, what: &'static str) -> Result<u64, DecodeError> {
         self.array(what).map(u64::from_le_bytes)
-    }
-
-    pub(crate) fn u128(&mut self, what: &'static str) -> Result<u128, DecodeError> {
-        self.array(what).map(u128::from_le_bytes)
     }
 
     pub(crate) fn id(&mut self, what: &'static str) -> Result<Id, DecodeError> {

@@ -1,0 +1,65 @@
+//! The owner's side: the next operation of an account, complete but for the signature.
+
+use identity::AccountId;
+
+use crate::{
+    Checkpoint, Id, Ledger, Refusal,
+    account::Account,
+    op::{Action, MAX_RECEIVES, Op, Receive},
+    rule::Rule,
+    state::Stop,
+};
+
+impl Ledger {
+    /// The account's next operation: it receives what is ready, up to [`MAX_RECEIVES`], and does this.
+    ///
+    /// An owner stores what it signs before it sends it, and sends it again unchanged after a crash: two operations of one
+    /// seq are a fork, whatever the reason.
+    ///
+    /// # Errors
+    /// The rule that the action would break, such as [`Rule::BalanceCovers`].
+    pub fn draft(&self, account: &AccountId, action: Action, epoch: u64) -> Result<Op, Refusal> {
+        let unknown = Account::default();
+        let state = self.account(account).unwrap_or(&unknown);
+        let epoch = epoch.max(state.last_epoch);
+        let mut op = Op {
+            account: *account,
+            seq: state.next_seq,
+            prev: state.head,
+            epoch,
+            receives: ready(state, epoch),
+            action,
+            balance_after: 0,
+        };
+        op.check_alone(self.network().treasury())?;
+        op.balance_after = self.state().balance_after(&op).map_err(|stop| match stop {
+            Stop::Missing(_) => Refusal { rule: Rule::ReceiveKnown },
+            Stop::Refused(refusal) => refusal,
+        })?;
+        Ok(op)
+    }
+
+    /// The checkpoint of an epoch that ended with this state.
+    pub fn draft_checkpoint(&self, epoch: u64) -> Checkpoint {
+        let treasury = self.account(self.network().treasury());
+        Checkpoint {
+            epoch,
+            previous: self.checkpoint_before(epoch).map_or(Id::ZERO, |c| c.id),
+            root: self.root(),
+            accounts: self.accounts().count() as u64,
+            treasury_ucredits: treasury.map_or(0, |a| a.available_ucredits),
+            compute: self.compute(),
+        }
+    }
+}
+
+/// What an account can receive in an epoch, ascending.
+pub(crate) fn ready(account: &Account, epoch: u64) -> Vec<Receive> {
+    let paid = account.inbox.iter().filter(|(_, output)| output.void.is_none()).map(|(receive, _)| *receive);
+    let open = account.locks.iter().filter(|(_, lock)| lock.void.is_none());
+    let expired =
+        open.filter(|(_, lock)| epoch > lock.terms.expiry_epoch).map(|(id, _)| Receive::expired(*id));
+    let mut ready: Vec<Receive> = paid.chain(expired).take(MAX_RECEIVES).collect();
+    ready.sort();
+    ready
+}

@@ -1,0 +1,403 @@
+//! A node's ledger: the set, the fold of it, and how records come in.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use identity::AccountId;
+
+use crate::{
+    Id, Network, Record,
+    account::{Account, Balance, Taken, Void},
+    merkle,
+    proof::Proof,
+    record::Certified,
+    reputation::{Reputation, Seen},
+    resolve::SignedResolve,
+    rule::{Refusal, Rule, enforced, require},
+    set::{Chain, Held, Inserted, Set},
+    state::{State, Stop, Totals},
+    verdict::{Fault, Verdicts},
+};
+
+/// Operations may be this far ahead of their chain and still be kept.
+pub const MAX_AHEAD: u64 = 1_000;
+
+/// Whether signatures of what comes in are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// All of them: what comes from others.
+    Signatures,
+    /// None: what this node checked and stored itself.
+    Nothing,
+}
+
+/// A grow-only set of certified records and the state it folds to.
+///
+/// `merge` is validation and set union: associative, commutative and idempotent, and the state is a function of the set.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    network: Arc<Network>,
+    set: Set,
+    state: State,
+    /// The state that the fold starts from.
+    base: Arc<State>,
+    /// Who waits for which id.
+    waiting: BTreeMap<Id, Vec<Waiter>>,
+    verdicts: Verdicts,
+    /// The set contradicts itself since the last fold: fold it again.
+    stale: bool,
+    /// Verdicts may have changed.
+    unjudged: bool,
+}
+
+/// Whose turn it is when something arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiter {
+    Chain(AccountId),
+    Resolve(Id),
+}
+
+/// What a merge did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Merged {
+    /// Records that are new.
+    pub added: usize,
+    /// Records that were there.
+    pub known: usize,
+    /// Records that were refused, and why.
+    pub refused: Vec<(Id, Refusal)>,
+}
+
+impl Ledger {
+    /// The ledger of a network in which nothing has happened.
+    pub fn new(network: Arc<Network>) -> Self {
+        let state = State::founded(&network);
+        Ledger {
+            network,
+            set: Set::default(),
+            base: Arc::new(state.clone()),
+            state,
+            waiting: BTreeMap::new(),
+            verdicts: Verdicts::default(),
+            stale: false,
+            unjudged: false,
+        }
+    }
+
+    /// Takes records in, in any order and any number of times.
+    pub fn merge(&mut self, records: impl IntoIterator<Item = Record>, check: Check) -> Merged {
+        let mut merged = Merged::default();
+        for record in records {
+            let id = record.id();
+            match self.insert(record, check) {
+                Ok(Inserted::Known) => merged.known += 1,
+                Ok(_) => merged.added += 1,
+                Err(refusal) => merged.refused.push((id, refusal)),
+            }
+        }
+        if std::mem::take(&mut self.stale) && enforced(Rule::RebuildOnConflict) {
+            self.rebuild();
+        }
+        if std::mem::take(&mut self.unjudged) {
+            self.verdicts = Verdicts::of(&self.set, &self.state);
+        }
+        merged
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+
+    /// An account, before what proofs took from it; `None` if nothing ever concerned it.
+    pub fn account(&self, account: &AccountId) -> Option<&Account> {
+        self.state.accounts.get(account)
+    }
+
+    /// All accounts in ascending order.
+    pub fn accounts(&self) -> impl Iterator<Item = (&AccountId, &Account)> {
+        self.state.accounts.iter()
+    }
+
+    /// What an account holds, after what proofs took from it.
+    pub fn balance(&self, account: &AccountId) -> Balance {
+        let Some(state) = self.state.accounts.get(account) else { return Balance::default() };
+        let (taken, mut balance) = (self.verdicts.taken(account), state.balance());
+        balance.available -= taken.available;
+        balance.staked -= taken.staked;
+        if taken.stake_locks {
+            balance.locked -= state.stake_locks().map(|l| l.terms.amount_ucredits).sum::<u64>();
+        }
+        balance
+    }
+
+    /// Whether witnesses still sign for an account.
+    pub fn is_frozen(&self, account: &AccountId) -> bool {
+        self.verdicts.is_frozen(account)
+    }
+
+    /// Where all credits are.
+    pub fn totals(&self) -> Totals {
+        self.verdicts.settle(self.state.totals)
+    }
+
+    /// Accepted work to date, in micro CPU-hours.
+    pub fn compute(&self) -> u64 {
+        u64::try_from(self.state.compute).unwrap_or(u64::MAX)
+    }
+
+    /// What keys are proved to have done, ascending by account: witnesses that signed two values, owners that forked,
+    /// authorities that decided twice.
+    pub fn faults(&self) -> impl Iterator<Item = (&AccountId, &Fault)> {
+        self.verdicts.faults()
+    }
+
+    /// How a worker did at one type of task.
+    pub fn reputation(&self, worker: &AccountId, task_type: u8) -> Reputation {
+        let judged = self.state.judgements.get(worker).into_iter().flatten();
+        let seen = judged.filter(|j| j.2 == task_type);
+        let seen = seen.map(|&(epoch, id, _, outcome)| Seen { epoch, id: *id.as_bytes(), outcome });
+        Reputation::fold(seen)
+            .expect("judgements ascend by epoch and resolve, and a resolve judges a worker once")
+    }
+
+    /// Merkle root over all accounts, ascending (RFC 6962, section 2.1).
+    pub fn root(&self) -> Id {
+        Id::from_bytes(merkle::root(&self.leaves()))
+    }
+
+    /// Proof that an account's leaf is under [`Ledger::root`], with the leaf's bytes and its place.
+    pub fn prove(&self, account: &AccountId) -> Option<(Vec<u8>, usize, merkle::Proof)> {
+        let index = self.state.accounts.keys().position(|a| a == account)?;
+        let proof = merkle::prove(&self.leaves(), index)?;
+        let leaf = self.state.accounts[account].leaf(account, self.is_frozen(account), &self.taken(account));
+        Some((leaf, index, proof))
+    }
+
+    /// Every record, accounts and seqs ascending, then resolves, checkpoints and proofs.
+    pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
+        self.set.records()
+    }
+
+    /// Records that do not count yet, since something before them is missing or they break a rule.
+    pub fn orphans(&self) -> usize {
+        let behind = |(account, chain): (&AccountId, &Chain)| {
+            chain.range(self.account(account).map_or(0, |a| a.next_seq)..).count()
+        };
+        self.set.chains.iter().map(behind).sum()
+    }
+
+    /// An authority's certified decision.
+    pub fn resolve(&self, id: &Id) -> Option<&Arc<Certified<SignedResolve>>> {
+        self.set.resolves.get(id).map(|held| &held.record)
+    }
+
+    /// The last checkpoint before an epoch.
+    pub fn checkpoint_before(&self, epoch: u64) -> Option<&Certified<crate::Checkpoint>> {
+        let (_, held) = self.set.checkpoints.range(..epoch).next_back()?;
+        held.first().map(|held| &*held.record)
+    }
+
+    /// Proofs that are known.
+    pub fn proofs(&self) -> impl Iterator<Item = &Proof> {
+        self.set.proofs.values().map(|proof| &**proof)
+    }
+
+    /// An empty set over the state that another ledger folds from.
+    pub(crate) fn from_base(other: &Ledger) -> Ledger {
+        let state = (*other.base).clone();
+        let mut ledger = Ledger::new(other.network.clone());
+        (ledger.base, ledger.state) = (other.base.clone(), state);
+        ledger
+    }
+
+    pub(crate) fn set(&self) -> &Set {
+        &self.set
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(crate) fn base(&self) -> &State {
+        &self.base
+    }
+
+    pub(crate) fn taken(&self, account: &AccountId) -> Taken {
+        self.verdicts.taken(account)
+    }
+
+    fn leaves(&self) -> Vec<[u8; 32]> {
+        let leaf = |(id, account): (&AccountId, &Account)| {
+            merkle::leaf(&account.leaf(id, self.is_frozen(id), &self.taken(id)))
+        };
+        self.state.accounts.iter().map(leaf).collect()
+    }
+
+    fn insert(&mut self, record: Record, check: Check) -> Result<Inserted, Refusal> {
+        if self.set.knows(&record) && enforced(Rule::KnownIgnored) || self.is_behind_base(&record) {
+            return Ok(Inserted::Known);
+        }
+        if let Record::Op(r) = &record {
+            let next = self.account(&r.value.op.account).map_or(0, |a| a.next_seq);
+            require(Rule::OrphansBounded, r.value.op.seq < next.saturating_add(MAX_AHEAD))?;
+        }
+        let checked = check == Check::Nothing;
+        if !checked {
+            record.check(&self.network)?;
+        }
+        let inserted = match record {
+            Record::Op(r) => {
+                let waiter = Waiter::Chain(r.value.op.account);
+                let inserted = self.set.insert_op(r, checked);
+                self.settle(inserted, waiter);
+                inserted
+            }
+            Record::Resolve(r) => {
+                let waiter = Waiter::Resolve(r.id);
+                let inserted = self.set.insert_resolve(r, checked);
+                self.settle(inserted, waiter);
+                inserted
+            }
+            Record::Checkpoint(r) => self.set.insert_checkpoint(r),
+            Record::Proof(proof) => self.set.insert_proof(proof),
+        };
+        // Operations may move what a verdict is about; without verdicts there is nothing to move.
+        self.unjudged |= inserted == Inserted::Rival || self.set.has_verdicts();
+        Ok(inserted)
+    }
+
+    fn settle(&mut self, inserted: Inserted, waiter: Waiter) {
+        match inserted {
+            Inserted::Known | Inserted::Joined => {}
+            Inserted::Fresh => self.advance(waiter),
+            Inserted::Rival => self.stale = true,
+        }
+    }
+
+    /// Applies what can be applied, from here on.
+    fn advance(&mut self, first: Waiter) {
+        let mut ready = vec![first];
+        while let Some(waiter) = ready.pop() {
+            match waiter {
+                Waiter::Chain(account) => {
+                    while let Some(freed) = self.step(&account) {
+                        self.wake(&freed, &mut ready);
+                    }
+                }
+                Waiter::Resolve(id) => {
+                    if let Some(freed) = self.step_resolve(&id) {
+                        self.wake(&freed, &mut ready);
+                    }
+                }
+            }
+        }
+    }
+
+    fn wake(&mut self, freed: &[Id], ready: &mut Vec<Waiter>) {
+        if !self.waiting.is_empty() {
+            freed.iter().for_each(|id| ready.extend(self.waiting.remove(id).unwrap_or_default()));
+        }
+    }
+
+    /// Applies an account's next operation, if it is there and can be.
+    fn step(&mut self, account: &AccountId) -> Option<Vec<Id>> {
+        let next = self.state.accounts.get(account).map_or(0, |a| a.next_seq);
+        let place = self.set.chains.get_mut(account)?.get_mut(&next)?;
+        if !place.rivals.is_empty() {
+            return None;
+        }
+        let (id, op) = (&place.op.record.id, &place.op.record.value);
+        match self.state.prepare(&op.op) {
+            Ok(prepared) => {
+                if !place.op.checked {
+                    check_owner(&self.network, &self.state, op, id).ok()?;
+                    place.op.checked = true;
+                }
+                Some(self.state.apply(&op.op, id, prepared))
+            }
+            Err(Stop::Missing(source)) => {
+                self.waiting.entry(source).or_default().push(Waiter::Chain(*account));
+                None
+            }
+            Err(Stop::Refused(_)) => None,
+        }
+    }
+
+    fn step_resolve(&mut self, id: &Id) -> Option<Vec<Id>> {
+        let held = self.set.resolves.get(id)?;
+        let resolve = &held.record.value;
+        if self.set.conflicting(&resolve.resolve.lock) {
+            return None;
+        }
+        match self.state.prepare_resolve(&resolve.resolve) {
+            Ok(lock) => {
+                if !held.checked {
+                    let authority = lock.terms.policy.authority.public_key().ok()?;
+                    resolve.check_signature(id, &authority).ok()?;
+                }
+                let freed = self.state.apply_resolve(&resolve.resolve, id, lock);
+                self.set.resolves.get_mut(id)?.checked = true;
+                Some(freed)
+            }
+            Err(Stop::Missing(lock)) => {
+                self.waiting.entry(lock).or_default().push(Waiter::Resolve(*id));
+                None
+            }
+            Err(Stop::Refused(_)) => None,
+        }
+    }
+
+    /// Folds the whole set anew: some value that counted is void.
+    fn rebuild(&mut self) {
+        self.state = (*self.base).clone();
+        self.waiting.clear();
+        let chains: Vec<AccountId> = self.set.chains.keys().copied().collect();
+        for account in &chains {
+            self.void_chain(account);
+        }
+        let conflicting = |held: &&Held<SignedResolve>| self.set.conflicting(&held.record.value.resolve.lock);
+        for held in self.set.resolves.values().filter(conflicting) {
+            let (resolve, id) = (&held.record.value.resolve, &held.record.id);
+            self.state.pay_out(resolve, id, None, Some(Void::Nobody));
+        }
+        let resolves: Vec<Id> = self.set.resolves.keys().copied().collect();
+        chains.into_iter().for_each(|account| self.advance(Waiter::Chain(account)));
+        resolves.into_iter().for_each(|id| self.advance(Waiter::Resolve(id)));
+    }
+
+    /// Voided operations give what can still be received; who receives it makes their account a debtor.
+    fn void_chain(&mut self, account: &AccountId) {
+        let Some(from) = self.set.voided_from(account) else { return };
+        let places = self.set.chains[account].range(from..);
+        for held in places.flat_map(|(_, place)| place.all()) {
+            let (op, id) = (&held.record.value.op, &held.record.id);
+            self.state.act(op, id, *account, Some(Void::Account(*account)));
+        }
+    }
+
+    /// What a checkpoint this node folds from covers already.
+    fn is_behind_base(&self, record: &Record) -> bool {
+        let Record::Op(r) = record else { return false };
+        let op = &r.value.op;
+        self.base.accounts.get(&op.account).is_some_and(|account| op.seq < account.next_seq)
+    }
+}
+
+/// Checks an operation's signature with the key that holds the account.
+pub(crate) fn check_owner(
+    network: &Network,
+    state: &State,
+    op: &crate::op::SignedOp,
+    id: &Id,
+) -> Result<(), Refusal> {
+    let account = &op.op.account;
+    let signer = state.accounts.get(account).map_or(*account, |a| a.signer(account));
+    let key = signer.public_key().map_err(|_| Refusal { rule: Rule::KeyRegistered })?;
+    op.check_signature(id, &key)?;
+    if let crate::op::Action::RotateKey { key, proof } = &op.op.action {
+        let message = crate::op::rotation_message(network.id(), account, op.op.seq, key);
+        let held = key.public_key().is_ok_and(|key| key.verify(message.as_bytes(), proof).is_ok());
+        require(Rule::KeyHeld, held)?;
+    }
+    Ok(())
+}

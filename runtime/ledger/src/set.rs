@@ -1,0 +1,209 @@
+//! The set: everything a node holds, by place. It only grows, and what it says does not depend on what came first.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use identity::AccountId;
+
+use crate::{
+    Checkpoint, Id, Record,
+    op::{Receive, SignedOp},
+    proof::Proof,
+    record::Certified,
+    resolve::SignedResolve,
+    rule::{Rule, enforced},
+};
+
+/// Certified operations, resolves, checkpoints, and proofs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Set {
+    pub(crate) chains: BTreeMap<AccountId, Chain>,
+    pub(crate) resolves: BTreeMap<Id, Held<SignedResolve>>,
+    pub(crate) checkpoints: BTreeMap<u64, Vec<Held<Checkpoint>>>,
+    pub(crate) proofs: BTreeMap<Id, Arc<Proof>>,
+    /// What has been decided on a lock, by whom it may be conflicting.
+    pub(crate) decisions: BTreeMap<Id, Vec<Decision>>,
+    /// Two values are certified for one place: more witnesses are bad than may be.
+    pub(crate) contradictions: bool,
+}
+
+/// An account's operations by seq.
+pub(crate) type Chain = BTreeMap<u64, Place>;
+
+/// The operations certified for one seq: one, unless more witnesses are bad than may be.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) op: Held<SignedOp>,
+    pub(crate) rivals: Vec<Held<SignedOp>>,
+}
+
+/// A value of the set, and whether its maker's signature is known to be good.
+#[derive(Clone, Debug)]
+pub(crate) struct Held<T> {
+    pub(crate) record: Arc<Certified<T>>,
+    pub(crate) checked: bool,
+}
+
+/// A certified decision on a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Decision {
+    /// This resolve.
+    Resolve(Id),
+    /// It ran out: this operation, of this account and seq, took it back.
+    Expired(Id, AccountId, u64),
+}
+
+/// What an insertion did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inserted {
+    /// It was there, with these signers.
+    Known,
+    /// It was there; signers were added.
+    Joined,
+    /// It is there and alone in its place.
+    Fresh,
+    /// It is there and contradicts another.
+    Rival,
+}
+
+impl Set {
+    /// Whether the value is there with at least these signers: then nothing about it can be news.
+    pub(crate) fn knows(&self, record: &Record) -> bool {
+        fn covers<T>(held: Option<&Held<T>>, offered: &Certified<T>) -> bool {
+            let held = held.map(|h| &h.record.certificate);
+            held.is_some_and(|c| offered.certificate.signers().all(|s| c.signers().any(|known| known == s)))
+        }
+        match record {
+            Record::Op(r) => {
+                let op = &r.value.op;
+                let place = self.chains.get(&op.account).and_then(|chain| chain.get(&op.seq));
+                covers(place.and_then(|p| p.all().find(|held| held.record.id == r.id)), r)
+            }
+            Record::Resolve(r) => covers(self.resolves.get(&r.id), r),
+            Record::Checkpoint(r) => {
+                let held = self.checkpoints.get(&r.value.epoch).into_iter().flatten();
+                covers(held.into_iter().find(|held| held.record.id == r.id), r)
+            }
+            Record::Proof(proof) => self.proofs.contains_key(&proof.id()),
+        }
+    }
+
+    pub(crate) fn insert_op(&mut self, record: Arc<Certified<SignedOp>>, checked: bool) -> Inserted {
+        let op = &record.value.op;
+        let (account, seq) = (op.account, op.seq);
+        let mut rival = false;
+        for receive in op.receives.iter().filter(|r| r.index == Receive::EXPIRED) {
+            rival |= self.decide(receive.source, Decision::Expired(record.id, account, seq));
+        }
+        let chain = self.chains.entry(account).or_default();
+        let held = Held { record, checked };
+        let inserted = match chain.get_mut(&seq) {
+            None => {
+                chain.insert(seq, Place { op: held, rivals: Vec::new() });
+                Inserted::Fresh
+            }
+            Some(place) => place.insert(held),
+        };
+        self.contradictions |= rival || inserted == Inserted::Rival;
+        let behind_a_fork = || self.voided_from(&account).is_some_and(|from| from <= seq);
+        match inserted {
+            Inserted::Fresh if rival || self.contradictions && behind_a_fork() => Inserted::Rival,
+            inserted => inserted,
+        }
+    }
+
+    pub(crate) fn insert_resolve(
+        &mut self,
+        record: Arc<Certified<SignedResolve>>,
+        checked: bool,
+    ) -> Inserted {
+        if let Some(known) = self.resolves.get_mut(&record.id) {
+            return known.join(&record);
+        }
+        let rival = self.decide(record.value.resolve.lock, Decision::Resolve(record.id));
+        self.resolves.insert(record.id, Held { record, checked });
+        self.contradictions |= rival;
+        if rival { Inserted::Rival } else { Inserted::Fresh }
+    }
+
+    pub(crate) fn insert_checkpoint(&mut self, record: Arc<Certified<Checkpoint>>) -> Inserted {
+        let all = self.checkpoints.entry(record.value.epoch).or_default();
+        if let Some(known) = all.iter_mut().find(|held| held.record.id == record.id) {
+            return known.join(&record);
+        }
+        all.push(Held { record, checked: true });
+        // The smallest id stands first, so that a reader of the first does not see what came first.
+        all.sort_by_key(|held| held.record.id);
+        let rival = all.len() > 1;
+        self.contradictions |= rival;
+        if rival { Inserted::Rival } else { Inserted::Fresh }
+    }
+
+    pub(crate) fn insert_proof(&mut self, proof: Arc<Proof>) -> Inserted {
+        match self.proofs.insert(proof.id(), proof) {
+            None => Inserted::Fresh,
+            Some(_) => Inserted::Known,
+        }
+    }
+
+    /// The first seq with two certificates: it and what follows are void.
+    pub(crate) fn voided_from(&self, account: &AccountId) -> Option<u64> {
+        let chain = self.chains.get(account)?;
+        chain.iter().find(|(_, place)| !place.rivals.is_empty()).map(|(seq, _)| *seq)
+    }
+
+    /// Whether a lock has two decisions. Then no resolve of it stands.
+    pub(crate) fn conflicting(&self, lock: &Id) -> bool {
+        let decisions = self.decisions.get(lock);
+        decisions.is_some_and(|d| d.len() > 1) && enforced(Rule::DecisionsConflict)
+    }
+
+    /// Everything, in one order: accounts and seqs ascending, then resolves, checkpoints and proofs.
+    pub(crate) fn records(&self) -> impl Iterator<Item = Record> + '_ {
+        let ops = self.chains.values().flat_map(BTreeMap::values).flat_map(Place::all);
+        let ops = ops.map(|held| Record::Op(held.record.clone()));
+        let resolves = self.resolves.values().map(|held| Record::Resolve(held.record.clone()));
+        let checkpoints = self.checkpoints.values().flatten();
+        let checkpoints = checkpoints.map(|held| Record::Checkpoint(held.record.clone()));
+        let proofs = self.proofs.values().map(|proof| Record::Proof(proof.clone()));
+        ops.chain(resolves).chain(checkpoints).chain(proofs)
+    }
+
+    fn decide(&mut self, lock: Id, decision: Decision) -> bool {
+        let all = self.decisions.entry(lock).or_default();
+        if !all.contains(&decision) {
+            all.push(decision);
+            all.sort();
+        }
+        all.len() > 1
+    }
+}
+
+impl Place {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Held<SignedOp>> {
+        std::iter::once(&self.op).chain(&self.rivals)
+    }
+
+    fn insert(&mut self, held: Held<SignedOp>) -> Inserted {
+        let mut all = std::iter::once(&mut self.op).chain(&mut self.rivals);
+        if let Some(known) = all.find(|known| known.record.id == held.record.id) {
+            return known.join(&held.record);
+        }
+        if !enforced(Rule::ConflictVoids) {
+            return Inserted::Known;
+        }
+        self.rivals.push(held);
+        Inserted::Rival
+    }
+}
+
+impl<T: Clone> Held<T> {
+    fn join(&mut self, other: &Certified<T>) -> Inserted {
+        if !enforced(Rule::JoinSigners) {
+            return Inserted::Known;
+        }
+        match Arc::make_mut(&mut self.record).certificate.join(&other.certificate) {
+            true => Inserted::Joined,
+            false => Inserted::Known,
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! A witness: signs what holds every rule, one value for every place, and never before the vote is stored.
+//!
+//! ```text
+//! proposal -> consider -> Unsent { writes, vote } -> the shell stores the writes -> stored() -> the vote leaves
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use identity::{AccountId, SecretKey};
+use thiserror::Error;
+
+use crate::{
+    Checkpoint, Id, Ledger,
+    certificate::Vote,
+    ledger::check_owner,
+    op::{Receive, SignedOp},
+    proof::Proof,
+    resolve::SignedResolve,
+    rule::{Refusal, Rule, enforced, require},
+    state::Stop,
+    wire::{DecodeError, Reader, Writer},
+};
+
+/// A place that a witness signs one value for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The next operation of an account.
+    Op(AccountId, u64),
+    /// The decision on a lock.
+    Lock(Id),
+    /// The checkpoint of an epoch.
+    Epoch(u64),
+}
+
+/// What a witness voted for, with the bytes that would prove an owner or authority guilty of a second value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voted {
+    /// The value's id.
+    pub value: Id,
+    /// The signed value, empty for checkpoints.
+    pub body: Vec<u8>,
+}
+
+/// A vote that must not leave before its writes are durable.
+#[derive(Debug)]
+#[must_use = "store the writes, then send the vote"]
+pub struct Unsent {
+    writes: Vec<(Place, Voted)>,
+    vote: Vote,
+}
+
+/// Why a witness does not sign, and what it proves by the way.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{refusal}")]
+pub struct Refused {
+    /// The rule.
+    pub refusal: Refusal,
+    /// Proof that the proposer signed two values: publish it.
+    pub proof: Option<Box<Proof>>,
+}
+
+/// One member of the committee.
+#[derive(Debug)]
+pub struct Witness {
+    key: SecretKey,
+    votes: BTreeMap<Place, Voted>,
+    /// Accounts seen forking, until the proofs are in the ledger.
+    stopped: BTreeSet<AccountId>,
+}
+
+impl Witness {
+    /// A witness that voted for this before, as its store remembers. One that lost its store must come back under another
+    /// key.
+    pub fn new(key: SecretKey, votes: impl IntoIterator<Item = (Place, Voted)>) -> Self {
+        Witness { key, votes: votes.into_iter().collect(), stopped: BTreeSet::new() }
+    }
+
+    /// Its account.
+    pub fn account(&self) -> AccountId {
+        self.key.account()
+    }
+
+    /// Considers an operation.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn consider_op(&mut self, ledger: &Ledger, op: &SignedOp, now: u64) -> Result<Unsent, Refused> {
+        let id = op.op.id(ledger.network().id());
+        let (account, seq) = (op.op.account, op.op.seq);
+        op.op.check_alone(ledger.network().treasury())?;
+        self.check_epoch(ledger, op.op.epoch, now)?;
+        check_owner(ledger.network(), ledger.state(), op, &id)?;
+        let place = Place::Op(account, seq);
+        if let Some(vote) = self.repeat(ledger, &place, &id) {
+            return Ok(vote);
+        }
+        self.check_fork(ledger, op, &id)?;
+        require(Rule::NotFrozen, !ledger.is_frozen(&account))?;
+        require(Rule::ForkStops, !self.stopped.contains(&account))?;
+        let prepared = ledger.state().prepare(&op.op).map_err(|stop| stop.refusal(Rule::ReceiveKnown))?;
+        require(Rule::ReceiveUnvoided, prepared.is_backed())?;
+        if account == *ledger.network().treasury() {
+            crate::justify::treasury(ledger, &op.op)?;
+        }
+        let mut writes = vec![(place, Voted { value: id, body: op.encode() })];
+        for receive in op.op.receives.iter().filter(|r| r.index == Receive::EXPIRED) {
+            let (place, value) = (Place::Lock(receive.source), expired(&receive.source));
+            let free = self.votes.get(&place).is_none_or(|voted| voted.value == value);
+            require(Rule::OneVotePerLock, free)?;
+            writes.push((place, Voted { value, body: Vec::new() }));
+        }
+        Ok(self.vote(ledger, id, writes))
+    }
+
+    /// Considers a settlement authority's decision.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn consider_resolve(
+        &mut self,
+        ledger: &Ledger,
+        resolve: &SignedResolve,
+        now: u64,
+    ) -> Result<Unsent, Refused> {
+        let (id, value) = (resolve.resolve.id(ledger.network().id()), &resolve.resolve);
+        value.check_alone()?;
+        self.check_epoch(ledger, value.epoch, now)?;
+        let place = Place::Lock(value.lock);
+        if let Some(vote) = self.repeat(ledger, &place, &id) {
+            return Ok(vote);
+        }
+        self.check_decided(ledger, resolve)?;
+        let lock = ledger.state().prepare_resolve(value).map_err(|stop| stop.refusal(Rule::LockOpen))?;
+        let burned = lock.terms.kind.is_stake() && ledger.is_frozen(&value.owner);
+        require(Rule::NotFrozen, !burned)?;
+        require(Rule::ReceiveUnvoided, lock.void.is_none())?;
+        let authority = lock.terms.policy.authority.public_key();
+        let signed = authority.is_ok_and(|key| resolve.check_signature(&id, &key).is_ok());
+        require(Rule::AuthoritySigned, signed)?;
+        let mut body = Writer::default();
+        resolve.write(&mut body);
+        Ok(self.vote(ledger, id, vec![(place, Voted { value: id, body: body.0 })]))
+    }
+
+    /// Considers a checkpoint of an epoch that is over.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn consider_checkpoint(
+        &mut self,
+        ledger: &Ledger,
+        checkpoint: &Checkpoint,
+        now: u64,
+    ) -> Result<Unsent, Refused> {
+        let id = checkpoint.id(ledger.network().id());
+        let member = self.is_member(ledger, checkpoint.epoch);
+        require(Rule::CommitteeCurrent, member)?;
+        require(Rule::EpochCurrent, checkpoint.epoch < now)?;
+        let place = Place::Epoch(checkpoint.epoch);
+        if let Some(vote) = self.repeat(ledger, &place, &id) {
+            return Ok(vote);
+        }
+        require(Rule::OneVotePerEpoch, !self.votes.contains_key(&place))?;
+        let own = ledger.draft_checkpoint(checkpoint.epoch);
+        require(Rule::CheckpointFollows, checkpoint.previous == own.previous)?;
+        let same = Checkpoint { previous: checkpoint.previous, ..own } == *checkpoint;
+        require(Rule::RootMatches, same)?;
+        Ok(self.vote(ledger, id, vec![(place, Voted { value: id, body: Vec::new() })]))
+    }
+
+    /// W1 and W8.
+    fn check_epoch(&self, ledger: &Ledger, epoch: u64, now: u64) -> Result<(), Refusal> {
+        require(Rule::EpochCurrent, epoch == now || epoch.checked_add(1) == Some(now))?;
+        require(Rule::CommitteeCurrent, self.is_member(ledger, epoch))
+    }
+
+    fn is_member(&self, ledger: &Ledger, epoch: u64) -> bool {
+        let account = self.key.account();
+        ledger.network().committee(epoch).members().iter().any(|m| m.account == account)
+    }
+
+    /// Repeats return the same vote.
+    fn repeat(&self, ledger: &Ledger, place: &Place, id: &Id) -> Option<Unsent> {
+        self.votes.get(place).filter(|voted| voted.value == *id)?;
+        Some(Unsent { writes: Vec::new(), vote: Vote::sign(ledger.network().id(), *id, &self.key) })
+    }
+
+    /// W3 and W7: another value of this owner for this seq, voted for or certified.
+    fn check_fork(&mut self, ledger: &Ledger, op: &SignedOp, id: &Id) -> Result<(), Refused> {
+        let (account, seq) = (op.op.account, op.op.seq);
+        let voted = self.votes.get(&Place::Op(account, seq));
+        let voted = voted.and_then(|voted| SignedOp::decode(&voted.body).ok());
+        let chain = ledger.set().chains.get(&account);
+        let certified = chain.and_then(|c| c.get(&seq)).map(|place| place.op.record.value.clone());
+        let network = ledger.network().id();
+        let Some(other) = voted.or(certified).filter(|other| other.op.id(network) != *id) else {
+            return Ok(());
+        };
+        let signer = ledger.account(&account).map_or(account, |a| a.signer(&account));
+        let proof = Proof::fork(network, signer, op.clone(), other).ok().map(Box::new);
+        if proof.is_some() && enforced(Rule::ForkStops) {
+            self.stopped.insert(account);
+        }
+        match require(Rule::OneVotePerSequence, false) {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(Refused { refusal, proof }),
+        }
+    }
+
+    /// W3 for locks, with the proof where an authority decided twice.
+    fn check_decided(&self, ledger: &Ledger, resolve: &SignedResolve) -> Result<(), Refused> {
+        let Some(voted) = self.votes.get(&Place::Lock(resolve.resolve.lock)) else { return Ok(()) };
+        let other = Reader::whole(&voted.body, SignedResolve::read).ok();
+        let owner = ledger.account(&resolve.resolve.owner);
+        let lock = owner.and_then(|account| account.locks.get(&resolve.resolve.lock));
+        let proof = lock.zip(other).and_then(|(lock, other)| {
+            let authority = lock.terms.policy.authority;
+            Proof::decisions(ledger.network().id(), authority, resolve.clone(), other).ok().map(Box::new)
+        });
+        match require(Rule::OneVotePerLock, false) {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(Refused { refusal, proof }),
+        }
+    }
+
+    fn vote(&mut self, ledger: &Ledger, value: Id, writes: Vec<(Place, Voted)>) -> Unsent {
+        // Remembered before it is stored: a vote that could not be stored was not sent, and is never for another value.
+        self.votes.extend(writes.iter().cloned());
+        let writes = if enforced(Rule::VoteDurable) { writes } else { Vec::new() };
+        Unsent { writes, vote: Vote::sign(ledger.network().id(), value, &self.key) }
+    }
+}
+
+impl Unsent {
+    /// What must be durable before the vote leaves, all of it or nothing.
+    pub fn writes(&self) -> &[(Place, Voted)] {
+        &self.writes
+    }
+
+    /// The vote, for a shell that has made every write durable.
+    pub fn stored(self) -> Vote {
+        self.vote
+    }
+}
+
+impl Place {
+    /// Canonical bytes, at most 41.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::with_capacity(41);
+        match self {
+            Place::Op(account, seq) => out.u8(0).account(account).u64(*seq),
+            Place::Lock(lock) => out.u8(1).id(lock),
+            Place::Epoch(epoch) => out.u8(2).u64(*epoch),
+        };
+        out.0
+    }
+
+    /// Reads what [`Place::encode`] wrote.
+    ///
+    /// # Errors
+    /// Bytes that are not canonical.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Reader::whole(bytes, |reader| match reader.u8("place")? {
+            0 => Ok(Place::Op(reader.account("account")?, reader.u64("seq")?)),
+            1 => Ok(Place::Lock(reader.id("lock")?)),
+            2 => Ok(Place::Epoch(reader.u64("epoch")?)),
+            found => Err(DecodeError::Tag { what: "place", found }),
+        })
+    }
+}
+
+impl Voted {
+    /// The id, then the body.
+    pub fn encode(&self) -> Vec<u8> {
+        [&self.value.as_bytes()[..], &self.body].concat()
+    }
+
+    /// Reads what [`Voted::encode`] wrote.
+    ///
+    /// # Errors
+    /// Fewer bytes than an id has.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (id, body) = bytes.split_first_chunk().ok_or(DecodeError::Short { what: "vote" })?;
+        Ok(Voted { value: Id::from_bytes(*id), body: body.to_vec() })
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Refused { refusal, proof: None }
+    }
+}
+
+impl Stop {
+    fn refusal(self, missing: Rule) -> Refusal {
+        match self {
+            Stop::Missing(_) => Refusal { rule: missing },
+            Stop::Refused(refusal) => refusal,
+        }
+    }
+}
+
+/// What a vote to let a lock run out is a vote for.
+fn expired(lock: &Id) -> Id {
+    Id::hash("edgenet/expired/v1", &[lock.as_bytes()])
+}

@@ -1,0 +1,4 @@
+//! The ledger from the outside: values, witnesses, merges.
+
+mod support;
+mod transfers;

@@ -1,0 +1,155 @@
+//! A small network: one treasury, some witnesses, some owners, all with keys made of numbers.
+
+use std::sync::Arc;
+
+use identity::{AccountId, SecretKey};
+use ledger::{
+    Allocation, Check, Collector, Committee, Founding, Id, Ledger, MICRO, Network, Record, Vote,
+    op::{Action, LockKind, LockTerms, Out, Policy, Reason, SignedOp},
+    resolve::{Resolve, SignedResolve},
+    witness::{Refused, Unsent, Witness},
+};
+
+/// What owners start with.
+pub(crate) const START_UCREDITS: u64 = 1_000 * MICRO;
+
+/// A ledger that every witness shares, and the keys of everyone.
+pub(crate) struct Town {
+    pub(crate) ledger: Ledger,
+    pub(crate) witnesses: Vec<Witness>,
+    pub(crate) now: u64,
+}
+
+pub(crate) fn key(number: u8) -> SecretKey {
+    SecretKey::from_seed([number; 32])
+}
+
+pub(crate) fn treasury() -> SecretKey {
+    key(200)
+}
+
+pub(crate) fn authority() -> SecretKey {
+    key(201)
+}
+
+pub(crate) fn witness_key(number: u8) -> SecretKey {
+    key(100 + number)
+}
+
+impl Town {
+    /// Owners are `key(1)` to `key(owners)`.
+    pub(crate) fn new(witnesses: u8, owners: u8) -> Self {
+        let allocation = |n| Allocation {
+            account: key(n).account(),
+            available_ucredits: START_UCREDITS,
+            staked_ucredits: 0,
+        };
+        let mut allocations: Vec<Allocation> = (1..=owners).map(allocation).collect();
+        allocations.sort_by_key(|a| a.account);
+        let mut committee: Vec<(AccountId, u32)> =
+            (0..witnesses).map(|n| (witness_key(n).account(), 1)).collect();
+        committee.sort();
+        let founding = Founding {
+            name: "town".into(),
+            treasury: treasury().account(),
+            allocations,
+            witnesses: committee,
+        };
+        let network = Arc::new(Network::new(founding).expect("a network"));
+        let witnesses = (0..witnesses).map(|n| Witness::new(witness_key(n), [])).collect();
+        Town { ledger: Ledger::new(network), witnesses, now: 1_000 }
+    }
+
+    pub(crate) fn network(&self) -> Id {
+        *self.ledger.network().id()
+    }
+
+    pub(crate) fn committee(&self) -> Committee {
+        self.ledger.network().committee(self.now).clone()
+    }
+
+    /// The next operation of an owner, signed.
+    pub(crate) fn signed(&self, owner: &SecretKey, action: Action) -> SignedOp {
+        let op = self.ledger.draft(&owner.account(), action, self.now).expect("a draft");
+        op.sign(&self.network(), owner)
+    }
+
+    /// What every witness says to an operation.
+    pub(crate) fn ask(&mut self, op: &SignedOp) -> Vec<Result<Vote, Refused>> {
+        let now = self.now;
+        self.witnesses.iter_mut().map(|w| w.consider_op(&self.ledger, op, now).map(Unsent::stored)).collect()
+    }
+
+    /// Signs, certifies and merges an owner's next operation.
+    pub(crate) fn act(&mut self, owner: &SecretKey, action: Action) -> Record {
+        let op = self.signed(owner, action);
+        let votes: Vec<Vote> = self.ask(&op).into_iter().map(|v| v.expect("a vote")).collect();
+        let record = self.certify(op, &votes);
+        self.merge(&record);
+        record
+    }
+
+    pub(crate) fn certify(&self, op: SignedOp, votes: &[Vote]) -> Record {
+        let id = op.op.id(&self.network());
+        let certificate = self.collect(id, votes);
+        Record::op(self.ledger.network(), op, certificate)
+    }
+
+    pub(crate) fn collect(&self, id: Id, votes: &[Vote]) -> ledger::Certificate {
+        let committee = self.committee();
+        let mut collector = Collector::new(self.network(), id, &committee);
+        for vote in votes {
+            collector.add(vote).expect("a good vote");
+        }
+        collector.certificate().expect("enough votes").clone()
+    }
+
+    pub(crate) fn merge(&mut self, record: &Record) {
+        let merged = self.ledger.merge([record.clone()], Check::Signatures);
+        assert_eq!(merged.refused, []);
+        self.ledger.check_invariants().expect("invariants hold");
+    }
+
+    /// Signs, certifies and merges an authority's decision.
+    pub(crate) fn decide(&mut self, resolve: Resolve) -> Record {
+        let signed: SignedResolve = resolve.sign(&self.network(), &authority());
+        let now = self.now;
+        let votes: Vec<Vote> = self
+            .witnesses
+            .iter_mut()
+            .map(|w| w.consider_resolve(&self.ledger, &signed, now).expect("a vote").stored())
+            .collect();
+        let certificate = self.collect(signed.resolve.id(&self.network()), &votes);
+        let record = Record::resolve(self.ledger.network(), signed, certificate);
+        self.merge(&record);
+        record
+    }
+
+    pub(crate) fn available(&self, owner: &SecretKey) -> u64 {
+        self.ledger.balance(&owner.account()).available
+    }
+}
+
+pub(crate) fn pay(to: &SecretKey, amount_ucredits: u64) -> Action {
+    let out = Out { to: to.account(), amount_ucredits, reason: Reason::Payment, reference: Id::ZERO };
+    Action::Transfer { outs: vec![out] }
+}
+
+pub(crate) fn lock(kind: LockKind, amount_ucredits: u64, expiry_epoch: u64) -> Action {
+    let policy = Policy { authority: authority().account(), redundancy: 1, priority_halves: 2 };
+    Action::Lock(LockTerms { kind, task: Id::ZERO, amount_ucredits, policy, expiry_epoch })
+}
+
+pub(crate) fn resolve(owner: &SecretKey, lock: Id, epoch: u64) -> Resolve {
+    Resolve {
+        owner: owner.account(),
+        lock,
+        epoch,
+        payouts: Vec::new(),
+        refund_ucredits: 0,
+        slash_ucredits: 0,
+        judged: Vec::new(),
+        drawn: true,
+        evidence: Id::ZERO,
+    }
+}
