@@ -46,7 +46,7 @@ impl Ledger {
             epoch,
             previous: self.checkpoint_before(epoch).map_or(Id::ZERO, |c| c.id),
             root: self.root(),
-            accounts: self.accounts().count() as u64,
+            accounts: self.state().accounts.len() as u64,
             treasury_ucredits: treasury.map_or(0, |a| a.available_ucredits),
             compute: self.compute(),
         }

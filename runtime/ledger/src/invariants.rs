@@ -69,7 +69,7 @@ impl Ledger {
     /// Records that do not count, by account: the first of each chain that is held up, and resolves without effect.
     pub fn stuck(&self) -> Vec<Stuck> {
         let mut found = Vec::new();
-        for (account, chain) in &self.set().chains {
+        for (account, chain) in self.set().chains.iter() {
             let next = self.account(account).map_or(0, |a| a.next_seq);
             let Some((seq, place)) = chain.range(next..).next() else { continue };
             let op = &place.op.record;

@@ -7,6 +7,7 @@ use identity::AccountId;
 use crate::{
     Id, Network, Record,
     account::{Account, Balance, Taken, Void},
+    by_id::Slot,
     merkle,
     proof::Proof,
     record::Certified,
@@ -52,7 +53,8 @@ pub struct Ledger {
 /// Whose turn it is when something arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waiter {
-    Chain(AccountId),
+    /// An account, with its slot in the set.
+    Chain(AccountId, Slot),
     Resolve(Id),
 }
 
@@ -169,7 +171,7 @@ impl Ledger {
     pub fn prove(&self, account: &AccountId) -> Option<(Vec<u8>, usize, merkle::Proof)> {
         let index = self.state.accounts.keys().position(|a| a == account)?;
         let proof = merkle::prove(&self.leaves(), index)?;
-        let leaf = self.state.accounts[account].leaf(account, self.is_frozen(account), &self.taken(account));
+        let leaf = self.account(account)?.leaf(account, self.is_frozen(account), &self.taken(account));
         Some((leaf, index, proof))
     }
 
@@ -247,9 +249,9 @@ impl Ledger {
         }
         let inserted = match record {
             Record::Op(r) => {
-                let waiter = Waiter::Chain(r.value.op.account);
-                let inserted = self.set.insert_op(r, checked);
-                self.settle(inserted, waiter);
+                let account = r.value.op.account;
+                let (slot, inserted) = self.set.insert_op(r, checked);
+                self.settle(inserted, Waiter::Chain(account, slot));
                 inserted
             }
             Record::Resolve(r) => {
@@ -279,9 +281,9 @@ impl Ledger {
         let mut ready = vec![first];
         while let Some(waiter) = ready.pop() {
             match waiter {
-                Waiter::Chain(account) => {
-                    while let Some(freed) = self.step(&account) {
-                        self.wake(&freed, &mut ready);
+                Waiter::Chain(account, slot) => {
+                    while let Some(freed) = self.step(&account, slot) {
+                        self.wake(&[freed], &mut ready);
                     }
                 }
                 Waiter::Resolve(id) => {
@@ -299,24 +301,28 @@ impl Ledger {
         }
     }
 
-    /// Applies an account's next operation, if it is there and can be.
-    fn step(&mut self, account: &AccountId) -> Option<Vec<Id>> {
-        let next = self.state.accounts.get(account).map_or(0, |a| a.next_seq);
-        let place = self.set.chains.get_mut(account)?.get_mut(&next)?;
+    /// Applies an account's next operation, if it is there and can be. Returns what others may have waited for.
+    fn step(&mut self, owner: &AccountId, slot: Slot) -> Option<Id> {
+        let chain = self.set.chains.at_mut(slot);
+        let (unknown, home) = (Account::default(), self.state.accounts.slot(owner));
+        let account = home.map_or(&unknown, |home| self.state.accounts.at(home));
+        let place = chain.get_mut(&account.next_seq)?;
         if !place.rivals.is_empty() {
             return None;
         }
         let (id, op) = (&place.op.record.id, &place.op.record.value);
-        match self.state.prepare(&op.op) {
+        match self.state.prepare_for(account, &op.op) {
             Ok(prepared) => {
                 if !place.op.checked {
                     check_owner(&self.network, &self.state, op, id).ok()?;
                     place.op.checked = true;
                 }
-                Some(self.state.apply(&op.op, id, prepared))
+                let home = home.unwrap_or_else(|| self.state.accounts.slot_or_default(owner));
+                self.state.apply(home, &op.op, id, prepared);
+                Some(*id)
             }
             Err(Stop::Missing(source)) => {
-                self.waiting.entry(source).or_default().push(Waiter::Chain(*account));
+                self.waiting.entry(source).or_default().push(Waiter::Chain(*owner, slot));
                 None
             }
             Err(Stop::Refused(_)) => None,
@@ -351,8 +357,8 @@ impl Ledger {
     fn rebuild(&mut self) {
         self.state = (*self.base).clone();
         self.waiting.clear();
-        let chains: Vec<AccountId> = self.set.chains.keys().copied().collect();
-        for account in &chains {
+        let owners: Vec<AccountId> = self.set.chains.keys().copied().collect();
+        for account in &owners {
             self.void_chain(account);
         }
         let conflicting = |held: &&Held<SignedResolve>| self.set.conflicting(&held.record.value.resolve.lock);
@@ -361,14 +367,18 @@ impl Ledger {
             self.state.pay_out(resolve, id, None, Some(Void::Nobody));
         }
         let resolves: Vec<Id> = self.set.resolves.keys().copied().collect();
-        chains.into_iter().for_each(|account| self.advance(Waiter::Chain(account)));
+        for owner in owners {
+            if let Some(slot) = self.set.chains.slot(&owner) {
+                self.advance(Waiter::Chain(owner, slot));
+            }
+        }
         resolves.into_iter().for_each(|id| self.advance(Waiter::Resolve(id)));
     }
 
     /// Voided operations give what can still be received; who receives it makes their account a debtor.
     fn void_chain(&mut self, account: &AccountId) {
         let Some(from) = self.set.voided_from(account) else { return };
-        let places = self.set.chains[account].range(from..);
+        let places = self.set.chains.get(account).into_iter().flat_map(|chain| chain.range(from..));
         for held in places.flat_map(|(_, place)| place.all()) {
             let (op, id) = (&held.record.value.op, &held.record.id);
             self.state.act(op, id, *account, Some(Void::Account(*account)));

@@ -19,6 +19,7 @@
 //! Cryptocurrency* (PODC 2019); M. Baudet, G. Danezis, A. Sonnino, *FastPay* (AFT 2020).
 
 mod account;
+mod by_id;
 mod certificate;
 mod checkpoint;
 pub mod curve;

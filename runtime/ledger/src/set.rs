@@ -6,6 +6,7 @@ use identity::AccountId;
 
 use crate::{
     Checkpoint, Id, Record,
+    by_id::{ById, Slot},
     op::{Receive, SignedOp},
     proof::Proof,
     record::Certified,
@@ -16,7 +17,7 @@ use crate::{
 /// Certified operations, resolves, checkpoints, and proofs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Set {
-    pub(crate) chains: BTreeMap<AccountId, Chain>,
+    pub(crate) chains: ById<Chain>,
     pub(crate) resolves: BTreeMap<Id, Held<SignedResolve>>,
     pub(crate) checkpoints: BTreeMap<u64, Vec<Held<Checkpoint>>>,
     pub(crate) proofs: BTreeMap<Id, Arc<Proof>>,
@@ -87,14 +88,15 @@ impl Set {
         }
     }
 
-    pub(crate) fn insert_op(&mut self, record: Arc<Certified<SignedOp>>, checked: bool) -> Inserted {
+    pub(crate) fn insert_op(&mut self, record: Arc<Certified<SignedOp>>, checked: bool) -> (Slot, Inserted) {
         let op = &record.value.op;
         let (account, seq) = (op.account, op.seq);
         let mut rival = false;
         for receive in op.receives.iter().filter(|r| r.index == Receive::EXPIRED) {
             rival |= self.decide(receive.source, Decision::Expired(record.id, account, seq));
         }
-        let chain = self.chains.entry(account).or_default();
+        let slot = self.chains.slot_or_default(&account);
+        let chain = self.chains.at_mut(slot);
         let held = Held { record, checked };
         let inserted = match chain.get_mut(&seq) {
             None => {
@@ -106,8 +108,8 @@ impl Set {
         self.contradictions |= rival || inserted == Inserted::Rival;
         let behind_a_fork = || self.voided_from(&account).is_some_and(|from| from <= seq);
         match inserted {
-            Inserted::Fresh if rival || self.contradictions && behind_a_fork() => Inserted::Rival,
-            inserted => inserted,
+            Inserted::Fresh if rival || self.contradictions && behind_a_fork() => (slot, Inserted::Rival),
+            inserted => (slot, inserted),
         }
     }
 

@@ -15,6 +15,7 @@ use identity::AccountId;
 use crate::{
     GENESIS, Id, Network,
     account::{Account, Lock, Opened, Output, Spending, Void},
+    by_id::{ById, Slot},
     exposure::{BASE_STAKE_UCREDITS, PAYOUT_LOCK_EPOCHS},
     op::{Action, LockKind, LockTerms, Op, Reason, Receive},
     price::treasury_cap_ucredits,
@@ -26,7 +27,7 @@ use crate::{
 /// Accounts and totals.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
-    pub(crate) accounts: BTreeMap<AccountId, Account>,
+    pub(crate) accounts: ById<Account>,
     pub(crate) treasury: AccountId,
     pub(crate) totals: Totals,
     /// Received out of voided values, by whom it is charged to.
@@ -109,16 +110,16 @@ impl State {
     pub(crate) fn founded(network: &Network) -> Self {
         let treasury = *network.treasury();
         let mut state = State {
-            accounts: BTreeMap::new(),
+            accounts: ById::default(),
             treasury,
             totals: Totals { treasury: network.treasury_at_genesis().into(), ..Totals::default() },
             unbacked: BTreeMap::new(),
             compute: 0,
             judgements: BTreeMap::new(),
         };
-        state.account_mut(&treasury).available_ucredits = network.treasury_at_genesis();
+        state.accounts.get_or_default(&treasury).available_ucredits = network.treasury_at_genesis();
         for a in &network.founding().allocations {
-            let account = state.account_mut(&a.account);
+            let account = state.accounts.get_or_default(&a.account);
             account.available_ucredits = a.available_ucredits;
             account.staked_ucredits = a.staked_ucredits;
             state.totals.available += u128::from(a.available_ucredits);
@@ -130,8 +131,14 @@ impl State {
 
     /// Checks an operation against its account, without changing anything.
     pub(crate) fn prepare(&self, op: &Op) -> Result<Prepared, Stop> {
-        let unknown = Account::default();
-        let account = self.accounts.get(&op.account).unwrap_or(&unknown);
+        match self.accounts.get(&op.account) {
+            Some(account) => self.prepare_for(account, op),
+            None => self.prepare_for(&Account::default(), op),
+        }
+    }
+
+    /// [`State::prepare`] for an account already found.
+    pub(crate) fn prepare_for(&self, account: &Account, op: &Op) -> Result<Prepared, Stop> {
         require(Rule::SequenceFollows, op.seq == account.next_seq)?;
         require(Rule::PrevMatches, op.prev == account.head)?;
         require(Rule::EpochMonotone, op.epoch >= account.last_epoch)?;
@@ -151,11 +158,11 @@ impl State {
         Purse::after(account, op).map(|purse| purse.available)
     }
 
-    /// Writes an operation that was prepared on this very state. Returns the ids that others may have waited for.
-    pub(crate) fn apply(&mut self, op: &Op, id: &Id, prepared: Prepared) -> Vec<Id> {
+    /// Writes an operation that was prepared on this very state for the account in this slot.
+    pub(crate) fn apply(&mut self, slot: Slot, op: &Op, id: &Id, prepared: Prepared) {
         let Prepared { purse, spending } = prepared;
         let is_treasury = op.account == self.treasury;
-        let account = self.accounts.entry(op.account).or_default();
+        let account = self.accounts.at_mut(slot);
         let before = (account.available_ucredits, account.staked_ucredits);
         for receive in &op.receives {
             if receive.index == Receive::EXPIRED {
@@ -182,14 +189,13 @@ impl State {
         *purses = *purses + u128::from(purse.available) - u128::from(before.0);
         self.totals.staked = self.totals.staked + u128::from(purse.staked) - u128::from(before.1);
         let ancestor = purse.ancestor.unwrap_or(op.account);
-        let freed = self.act(op, id, ancestor, None);
+        self.act(op, id, ancestor, None);
         self.assert_conserved();
-        freed
     }
 
     /// What an operation does to others and to the account's locks. Voided operations come here too: what they give is
     /// there to be received, and is charged when it is.
-    pub(crate) fn act(&mut self, op: &Op, id: &Id, ancestor: AccountId, void: Option<Void>) -> Vec<Id> {
+    pub(crate) fn act(&mut self, op: &Op, id: &Id, ancestor: AccountId, void: Option<Void>) {
         match &op.action {
             Action::Noop => {}
             Action::Transfer { outs } => {
@@ -210,15 +216,14 @@ impl State {
                 self.hold(&op.account, *id, Lock { terms: *terms, reason: Reason::Payment, void });
             }
             Action::RotateKey { key, .. } if void.is_none() => {
-                self.account_mut(&op.account).key = Some((op.seq + 1, *key));
+                self.accounts.get_or_default(&op.account).key = Some((op.seq + 1, *key));
             }
             Action::Open { referrer, site } if void.is_none() => {
                 let opened = Opened { epoch: op.epoch, referrer: *referrer, site: *site };
-                self.account_mut(&op.account).opened = Some(opened);
+                self.accounts.get_or_default(&op.account).opened = Some(opened);
             }
             Action::RotateKey { .. } | Action::Open { .. } => {}
         }
-        vec![*id]
     }
 
     /// Checks a resolve against its lock, without changing anything.
@@ -232,7 +237,7 @@ impl State {
 
     /// Writes a resolve of this lock. Returns the ids that others may have waited for.
     pub(crate) fn apply_resolve(&mut self, resolve: &Resolve, id: &Id, lock: Lock) -> Vec<Id> {
-        self.account_mut(&resolve.owner).locks.remove(&resolve.lock);
+        self.accounts.get_or_default(&resolve.owner).locks.remove(&resolve.lock);
         self.totals.locked -= lock.backed();
         if lock.void.is_none() {
             self.totals.burned += u128::from(resolve.slash_ucredits);
@@ -302,16 +307,12 @@ impl State {
         if output.void.is_none() && enforced(Rule::InFlightCounts) {
             self.totals.in_flight += u128::from(output.amount_ucredits);
         }
-        self.account_mut(to).inbox.insert(receive, output);
+        self.accounts.get_or_default(to).inbox.insert(receive, output);
     }
 
     fn hold(&mut self, owner: &AccountId, id: Id, lock: Lock) {
         self.totals.locked += lock.backed();
-        self.account_mut(owner).locks.insert(id, lock);
-    }
-
-    fn account_mut(&mut self, id: &AccountId) -> &mut Account {
-        self.accounts.entry(*id).or_default()
+        self.accounts.get_or_default(owner).locks.insert(id, lock);
     }
 
     /// I1, after every step: a step that makes or loses a credit is a bug of ours, not of a peer.
