@@ -3,6 +3,8 @@
 //! Pure: time is an epoch, bytes and randomness are arguments.
 
 pub mod curve;
+pub mod exposure;
+pub mod price;
 
 /// Micro-credits in a credit. Amounts are `u64` micro-credits, sums `u128`.
 pub const MICRO: u64 = 1_000_000;
