@@ -5,6 +5,7 @@
 pub mod curve;
 pub mod exposure;
 pub mod price;
+pub mod reputation;
 
 /// Micro-credits in a credit. Amounts are `u64` micro-credits, sums `u128`.
 pub const MICRO: u64 = 1_000_000;
