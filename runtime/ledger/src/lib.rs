@@ -4,6 +4,7 @@
 
 pub mod curve;
 pub mod exposure;
+pub mod merkle;
 pub mod price;
 pub mod reputation;
 
