@@ -2,6 +2,7 @@
 //!
 //! Pure: time is an epoch, bytes and randomness are arguments.
 
+pub mod audit;
 pub mod curve;
 pub mod exposure;
 pub mod merkle;
