@@ -63,6 +63,13 @@ pub use state::{Totals, UCREDITS_A_MICRO_CPU_HOUR};
 pub use verdict::Fault;
 pub use wire::DecodeError;
 
+pub mod audit;
+pub mod curve;
+pub mod exposure;
+pub mod merkle;
+pub mod price;
+pub mod reputation;
+
 /// Micro-credits in a credit. Amounts are `u64` micro-credits, sums `u128`.
 pub const MICRO: u64 = 1_000_000;
 /// Seconds of an epoch, the ledger's only notion of time.
