@@ -2,6 +2,8 @@
 //!
 //! Pure: time is an epoch, bytes and randomness are arguments.
 
+pub mod store;
+
 /// Micro-credits in a credit. Amounts are `u64` micro-credits, sums `u128`.
 pub const MICRO: u64 = 1_000_000;
 /// Seconds of an epoch, the ledger's only notion of time.
