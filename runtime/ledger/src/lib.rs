@@ -70,6 +70,8 @@ pub mod merkle;
 pub mod price;
 pub mod reputation;
 
+pub mod store;
+
 /// Micro-credits in a credit. Amounts are `u64` micro-credits, sums `u128`.
 pub const MICRO: u64 = 1_000_000;
 /// Seconds of an epoch, the ledger's only notion of time.
