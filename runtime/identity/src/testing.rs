@@ -48,3 +48,26 @@ pub(crate) fn vectors(file: &str) -> Option<Value> {
     let text = std::fs::read_to_string(path).expect("the vectors are text");
     Some(serde_json::from_str(&text).expect("the vectors are JSON"))
 }
+
+/// Every change of one bit of `bytes`: how many were tried, and those that `accepts` takes.
+pub(crate) fn accepted_bit_flips(
+    bytes: &[u8],
+    accepts: &mut dyn FnMut(&[u8]) -> bool,
+) -> (usize, Vec<usize>) {
+    let mut changed = bytes.to_vec();
+    let mut accepted = Vec::new();
+    for bit in 0..bytes.len() * 8 {
+        changed[bit / 8] ^= 1 << (bit % 8);
+        if accepts(&changed) {
+            accepted.push(bit);
+        }
+        changed[bit / 8] ^= 1 << (bit % 8);
+    }
+    (bytes.len() * 8, accepted)
+}
+
+/// Every cut, and one byte more: the lengths that `accepts` takes.
+pub(crate) fn accepted_lengths(bytes: &[u8], accepts: &mut dyn FnMut(&[u8]) -> bool) -> Vec<usize> {
+    let longer = [bytes, &[0]].concat();
+    (0..=longer.len()).filter(|&n| n != bytes.len() && accepts(&longer[..n])).collect()
+}

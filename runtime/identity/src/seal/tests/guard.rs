@@ -1,0 +1,100 @@
+use super::*;
+use crate::{DecodeError, testing::to_hex};
+
+fn try_open(world: &mut World, guard: &mut OpenGuard, expiry_epoch: u64, epoch: u64) -> bool {
+    let World { assignment, commit, wrapped: key, payload, prekeys, .. } = world;
+    let delivery = Delivery { assignment, commit, expiry_epoch, key, payload };
+    open(prekeys, guard, &delivery, epoch).is_ok()
+}
+
+#[test]
+fn a_delivery_opens_once() {
+    let (mut world, mut guard) = (World::new(b"", 31), OpenGuard::new());
+    assert!(try_open(&mut world, &mut guard, EXPIRY, EPOCH));
+    for epoch in [EPOCH, EXPIRY, EXPIRY + 1, EPOCH] {
+        assert!(!try_open(&mut world, &mut guard, EXPIRY, epoch), "epoch {epoch}");
+    }
+    // A second wrapping of the same assignment is the same assignment.
+    let World { payload_key, assignment, submitter, .. } = &world;
+    let again = payload_key.wrap(assignment, submitter, world.prekey(), EPOCH, &mut random(1));
+    let mut guard = OpenGuard::new();
+    assert!(try_open(&mut world, &mut guard, EXPIRY, EPOCH));
+    world.wrapped = again.expect("wraps").0;
+    assert!(!try_open(&mut world, &mut guard, EXPIRY, EPOCH));
+}
+
+#[test]
+fn failures_cost_the_guard_and_the_ring_nothing() {
+    let (mut world, mut guard) = (World::new(b"", 32), OpenGuard::new());
+    let good = world.commit;
+    world.commit.0[0] ^= 1;
+    let before = world.prekeys.encode();
+    assert!(!try_open(&mut world, &mut guard, EXPIRY, EPOCH));
+    assert!(guard.is_empty() && *world.prekeys.encode() == *before);
+    world.commit = good;
+    assert!(try_open(&mut world, &mut guard, EXPIRY, EPOCH));
+    assert!(guard.len() == 1 && *world.prekeys.encode() != *before, "a use is counted");
+}
+
+#[test]
+fn what_has_expired_is_forgotten_and_does_not_open() {
+    let (mut world, mut guard) = (World::new(b"", 33), OpenGuard::new());
+    assert!(try_open(&mut world, &mut guard, EXPIRY, EXPIRY));
+    guard.forget(EXPIRY);
+    assert_eq!(guard.len(), 1);
+    guard.forget(EXPIRY + 1);
+    assert!(guard.is_empty());
+    // Neither later, nor when the clock goes back.
+    assert!(!try_open(&mut world, &mut guard, EXPIRY, EXPIRY + 1));
+    assert!(!try_open(&mut world, &mut guard, EXPIRY, EPOCH));
+    // An expiry further ahead than any prekey lives is refused.
+    let mut guard = OpenGuard::new();
+    assert!(!try_open(&mut world, &mut guard, EPOCH + 2_881, EPOCH));
+    assert!(!try_open(&mut world, &mut guard, u64::MAX, EPOCH));
+    assert!(try_open(&mut world, &mut guard, EPOCH + 2_880, EPOCH));
+}
+
+#[test]
+fn a_full_guard_refuses() {
+    let mut guard = OpenGuard::holding(1);
+    let (mut first, mut second) = (World::new(b"", 34), World::new(b"", 35));
+    assert!(try_open(&mut first, &mut guard, EXPIRY, EPOCH));
+    second.assignment.task = [8; 32];
+    let World { payload_key, assignment, submitter, .. } = &second;
+    let wrapped = payload_key.wrap(assignment, submitter, second.prekey(), EPOCH, &mut random(1));
+    second.wrapped = wrapped.expect("wraps").0;
+    assert!(!try_open(&mut second, &mut guard, EXPIRY + 5, EPOCH));
+    assert!(try_open(&mut second, &mut guard, EXPIRY + 5, EXPIRY + 1), "the first has expired");
+}
+
+#[test]
+fn a_guard_comes_back_from_storage() {
+    let (mut world, mut guard) = (World::new(b"", 36), OpenGuard::new());
+    assert!(try_open(&mut world, &mut guard, EXPIRY, EPOCH));
+    let bytes = guard.encode();
+    let task = "02".repeat(32);
+    assert_eq!(to_hex(&bytes), format!("0100000000000003e800000001{task}0000000300000000000003f2"));
+    let mut back = OpenGuard::decode(&bytes).expect("what was written");
+    assert_eq!(back, guard);
+    assert!(!try_open(&mut world, &mut back, EXPIRY, EPOCH));
+    back.forget(EXPIRY + 1);
+    assert!(back.is_empty());
+}
+
+#[test]
+fn bad_guards_are_refused() {
+    let (mut world, mut guard) = (World::new(b"", 37), OpenGuard::new());
+    assert!(try_open(&mut world, &mut guard, EXPIRY, EPOCH));
+    let bytes = guard.encode();
+    let mut twice = [&bytes[..], &bytes[13..]].concat();
+    twice[12] = 2;
+    assert_eq!(OpenGuard::decode(&twice), Err(DecodeError::Field { what: "openings are not in order" }));
+    let mut many = bytes.clone();
+    many[9..13].fill(0xff);
+    let refused = OpenGuard::decode(&many);
+    assert!(matches!(refused, Err(DecodeError::TooMany { found: 0xffff_ffff, .. })), "{refused:?}");
+    for length in 0..bytes.len() {
+        assert!(OpenGuard::decode(&bytes[..length]).is_err(), "{length} bytes");
+    }
+    assert!(OpenGuard::decode(&[&bytes[..], &[0]].concat()).is_err());
+}
