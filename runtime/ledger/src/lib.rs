@@ -19,6 +19,7 @@
 //! Cryptocurrency* (PODC 2019); M. Baudet, G. Danezis, A. Sonnino, *FastPay* (AFT 2020).
 
 mod account;
+pub mod audit;
 mod by_id;
 mod certificate;
 mod checkpoint;
@@ -42,6 +43,7 @@ mod rule;
 mod set;
 pub mod site;
 mod state;
+pub mod store;
 mod verdict;
 mod wire;
 pub mod witness;
@@ -62,15 +64,6 @@ pub use rule::{Refusal, Rule};
 pub use state::{Totals, UCREDITS_A_MICRO_CPU_HOUR};
 pub use verdict::Fault;
 pub use wire::DecodeError;
-
-pub mod audit;
-pub mod curve;
-pub mod exposure;
-pub mod merkle;
-pub mod price;
-pub mod reputation;
-
-pub mod store;
 
 /// Micro-credits in a credit. Amounts are `u64` micro-credits, sums `u128`.
 pub const MICRO: u64 = 1_000_000;
