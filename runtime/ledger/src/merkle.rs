@@ -321,6 +321,17 @@ mod tests {
         assert_ne!(leaf(&joined), inner[0]);
     }
 
+    /// The last leaf of a full tree, offered as the last of a half or a quarter of it.
+    #[test]
+    fn a_proof_is_no_longer_than_the_size_allows() {
+        let leaves = leaves_of(8);
+        let (top, proof) = (root(&leaves), prove(&leaves, 7).unwrap());
+        assert!(verify(&top, &leaves[7], 7, 8, &proof));
+        for size in [1, 2, 4] {
+            assert!(!verify(&top, &leaves[7], size - 1, size, &proof), "{size} leaves");
+        }
+    }
+
     #[test]
     fn every_changed_bit_fails() {
         for size in [1, 2, 3, 6, 7, 8, 11, 17] {
