@@ -42,13 +42,14 @@ pub mod resolve;
 mod rule;
 mod set;
 pub mod site;
+mod snapshot;
 mod state;
 pub mod store;
 mod verdict;
 mod wire;
 pub mod witness;
 
-pub use account::{Account, Balance, Lock, Opened, Output, Spending, Void};
+pub use account::{Account, Balance, Judgement, Lock, Opened, Output, Spending, Void};
 pub use certificate::{Certificate, Collector, Committee, MAX_WITNESSES, Member, Vote};
 pub use checkpoint::Checkpoint;
 pub use id::Id;
@@ -61,6 +62,7 @@ pub use record::{Certified, Record};
 #[cfg(feature = "mutants")]
 pub use rule::mutants;
 pub use rule::{Refusal, Rule};
+pub use snapshot::SnapshotError;
 pub use state::{Totals, UCREDITS_A_MICRO_CPU_HOUR};
 pub use verdict::Fault;
 pub use wire::DecodeError;

@@ -1,4 +1,5 @@
 //! The ledger from the outside: values, witnesses, merges.
 
+mod snapshots;
 mod support;
 mod transfers;
