@@ -13,7 +13,7 @@
 //! | [`Ledger`] | the set and its fold; merge, balances, root, invariants |
 //! | [`witness`] | what a witness signs, and what it must store first |
 //! | [`curve`], [`price`], [`exposure`], [`reputation`] | the arithmetic of the economy |
-//! | [`receipt`], [`audit`], [`store`] | what is kept: receipts, security events, bytes |
+//! | [`receipt`], [`audit`], [`store`], [`keep`] | what is kept: receipts, security events, bytes, and how the ledger lies in them |
 //!
 //! Pure: time is an epoch, bytes and randomness are arguments. Sources: R. Guerraoui et al., *The Consensus Number of a
 //! Cryptocurrency* (PODC 2019); M. Baudet, G. Danezis, A. Sonnino, *FastPay* (AFT 2020).
@@ -29,6 +29,7 @@ pub mod exposure;
 mod id;
 mod invariants;
 pub mod justify;
+pub mod keep;
 mod ledger;
 pub mod merkle;
 mod network;
