@@ -11,6 +11,7 @@ pub mod machine;
 pub mod model;
 #[cfg(feature = "reference")]
 pub mod reference;
+pub mod store;
 
 pub use engine::{Backend, Device, Fallback, Status};
 pub use kernels_cpu::Level;
