@@ -33,7 +33,7 @@ impl RedbStore {
     /// # Errors
     /// [`StoreError::Exists`] if there is any file at `path`, and [`StoreError::Disk`].
     pub fn create(path: &Path, network: &NetworkId) -> Result<Self, OpenError> {
-        make(path, network).and_then(|()| open(path, network)).map_err(at(path))
+        make(path, network).and_then(|()| open(path, Some(network))).map_err(at(path))
     }
 
     /// Opens a store, brings it to this program's schema, and verifies the whole file.
@@ -42,7 +42,15 @@ impl RedbStore {
     /// [`StoreError::Missing`], [`StoreError::InUse`], [`StoreError::Foreign`], [`StoreError::Corrupt`],
     /// [`StoreError::LaterSchema`], [`StoreError::OtherNetwork`], [`StoreError::Disk`].
     pub fn open(path: &Path, network: &NetworkId) -> Result<Self, OpenError> {
-        open(path, network).map_err(at(path))
+        open(path, Some(network)).map_err(at(path))
+    }
+
+    /// Opens a store of whatever network it belongs to: for who asks the store which one that is.
+    ///
+    /// # Errors
+    /// As [`open`](RedbStore::open).
+    pub fn open_any(path: &Path) -> Result<Self, OpenError> {
+        open(path, None).map_err(at(path))
     }
 
     /// Opens a store on anything that redb can write to, or makes one if it is empty. For tests with a simulated disk.
@@ -52,7 +60,7 @@ impl RedbStore {
     #[doc(hidden)]
     pub fn on(backend: impl StorageBackend, network: &NetworkId) -> Result<Self, StoreError> {
         let fresh = backend.len().map_err(|e| StoreError::Disk(e.to_string()))? == 0;
-        start(opened(backend, network, fresh)?)
+        start(opened(backend, Some(network), fresh)?)
     }
 }
 
@@ -73,13 +81,13 @@ fn make(path: &Path, network: &NetworkId) -> Result<(), StoreError> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(&part).map_err(disk)?;
-    let database = opened(FileBackend::new(file).map_err(told)?, network, true)?;
+    let database = opened(FileBackend::new(file).map_err(told)?, Some(network), true)?;
     database.close().map_err(told)?;
     fs::rename(&part, path).map_err(disk)?;
     sync_folder(path).map_err(disk)
 }
 
-fn open(path: &Path, network: &NetworkId) -> Result<RedbStore, StoreError> {
+fn open(path: &Path, network: Option<&NetworkId>) -> Result<RedbStore, StoreError> {
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => StoreError::Missing,
         _ => disk(error),
@@ -92,8 +100,12 @@ fn open(path: &Path, network: &NetworkId) -> Result<RedbStore, StoreError> {
 }
 
 /// Opens a database, makes sure that it is a store for `network`, and only then lets anything be written to it. `fresh`:
-/// it may be one yet to be made.
-fn opened(backend: impl StorageBackend, network: &NetworkId, fresh: bool) -> Result<Database, StoreError> {
+/// it may be one yet to be made. No network: whichever the store says.
+fn opened(
+    backend: impl StorageBackend,
+    network: Option<&NetworkId>,
+    fresh: bool,
+) -> Result<Database, StoreError> {
     let held = Held::new(backend).map_err(disk)?;
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
@@ -102,7 +114,7 @@ fn opened(backend: impl StorageBackend, network: &NetworkId, fresh: bool) -> Res
     let admission = admit(&database, network, fresh)?;
     held.release().map_err(disk)?;
     match admission {
-        Admission::Fresh => migrate(&database, &Table::ALL.map(Step::AddTable), Some(network))?,
+        Admission::Fresh => migrate(&database, &Table::ALL.map(Step::AddTable), network)?,
         Admission::Migrate([]) => {}
         Admission::Migrate(steps) => migrate(&database, steps, None)?,
     }
@@ -116,7 +128,7 @@ fn start(database: Database) -> Result<RedbStore, StoreError> {
 }
 
 /// Decides from its tables and from what `meta` says whether a database is a store for `network`. Only reads.
-fn admit(database: &Database, network: &NetworkId, fresh: bool) -> Result<Admission, StoreError> {
+fn admit(database: &Database, network: Option<&NetworkId>, fresh: bool) -> Result<Admission, StoreError> {
     let reading = database.begin_read().map_err(told)?;
     let names: Vec<String> =
         reading.list_tables().map_err(told)?.map(|table| table.name().to_owned()).collect();
@@ -127,7 +139,8 @@ fn admit(database: &Database, network: &NetworkId, fresh: bool) -> Result<Admiss
         let value = |name: &[u8]| meta.get(name).map_err(told);
         let (schema, found) = (value(META_SCHEMA)?, value(META_NETWORK)?);
         let (schema, found) = (schema.as_ref().map(|v| v.value()), found.as_ref().map(|v| v.value()));
-        admission = schema::admit(schema, found, network)?;
+        let own = found.and_then(|found| found.try_into().ok()).unwrap_or_default();
+        admission = schema::admit(schema, found, network.unwrap_or(&own))?;
     }
     match admission {
         Admission::Fresh if fresh && names.is_empty() => {}
