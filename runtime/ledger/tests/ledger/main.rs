@@ -1,5 +1,6 @@
 //! The ledger from the outside: values, witnesses, merges.
 
+mod goldens;
 mod keeping;
 mod snapshots;
 mod support;
