@@ -5,6 +5,12 @@ use std::sync::Arc;
 
 use identity::{Assignment, Delivery, OpenGuard, Payload, Prekeys, SecretKey, backup, seal};
 use kernels_cpu::oracle::Oracle;
+use ledger::{
+    Allocation, Check, Collector, Founding, Id, Ledger, Network, Record, keep,
+    op::{Action, Out, Reason},
+    store::{Batch, Memory, Store},
+    witness::Witness,
+};
 use models::{
     bert::IntBert,
     compress::{Codec, Compressed, Machine, Vectors},
@@ -43,7 +49,7 @@ fn steps(bytes: Vec<u8>) -> Option<usize> {
 }
 
 /// Reads a task from `len` bytes, checks and prices it, runs a module in the sandbox, and compresses, indexes, searches,
-/// seals and opens the bytes: what else the pure crates do. Returns the price, 0 on bad input.
+/// seals and opens the bytes, pays for them: what else the pure crates do. Returns the price, 0 on bad input.
 ///
 /// # Safety
 /// `task` must point to `len` readable bytes.
@@ -65,6 +71,7 @@ pub unsafe extern "C" fn price(task: *const u8, len: usize) -> u64 {
         + golden()
         + search(bytes)
         + sealed(bytes).unwrap_or(0)
+        + paid(bytes).unwrap_or(0)
 }
 
 /// The bytes sealed for a worker and opened by it, and its key in a backup.
@@ -99,6 +106,39 @@ fn run_module(task: &tasks::Task) -> Option<u64> {
     let tasks::Task::CustomWasm(task) = task else { return None };
     let module = Module::compile(&task.module.as_ref()?.0, &Policy { allow_crypto: true }).ok()?;
     Some(module.execute(&task.input.0, &Limits::new(task.max_fuel, None).ok()?).ok()?.fuel_used)
+}
+
+/// A network of one witness in which the bytes' length is paid: drafted, signed, certified, merged, replayed from a store.
+fn paid(bytes: &[u8]) -> Option<u64> {
+    let [owner, treasury, operator] = [1, 2, 3].map(|seed| SecretKey::from_seed([seed; 32]));
+    let account = owner.account();
+    let start = Allocation { account, available_ucredits: u64::MAX >> 20, staked_ucredits: 0 };
+    let witnesses = vec![(operator.account(), 1)];
+    let treasury = treasury.account();
+    let founding = Founding { name: "purity".into(), treasury, allocations: vec![start], witnesses };
+    let network = Arc::new(Network::new(founding).ok()?);
+    let mut ledger = Ledger::new(network.clone());
+    let out = Out {
+        to: treasury,
+        amount_ucredits: bytes.len() as u64,
+        reason: Reason::Payment,
+        reference: Id::ZERO,
+    };
+    let op = ledger.draft(&account, Action::Transfer { outs: vec![out] }, 7).ok()?.sign(network.id(), &owner);
+    let mut witness = Witness::new(operator, []);
+    let unsent = witness.consider_op(&ledger, &op, 7).ok()?;
+    let mut batch = Batch::new();
+    keep::put_founding(&mut batch, network.founding()).ok()?;
+    keep::put_votes(&mut batch, &unsent).ok()?;
+    let mut votes = Collector::new(*network.id(), op.op.id(network.id()), network.committee(7));
+    votes.add(&unsent.stored()).ok()?;
+    let record = Record::op(&network, op, votes.certificate()?.clone());
+    keep::put_record(&mut batch, &record).ok()?;
+    ledger.merge([Record::decode(bytes, &network).unwrap_or(record)], Check::Signatures);
+    let store = Memory::new(network.id().as_bytes());
+    store.commit(batch).ok()?;
+    let again = keep::verify(&store).ok()?;
+    Some(again.receipts(&treasury).len() as u64 + u64::from(again.root().as_bytes()[0]))
 }
 
 /// Vectors of the bytes compressed, indexed and searched with the oracle's kernels; the result is sealed.
