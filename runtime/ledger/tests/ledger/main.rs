@@ -2,6 +2,7 @@
 
 mod goldens;
 mod keeping;
+mod rewards;
 mod snapshots;
 mod support;
 mod transfers;
