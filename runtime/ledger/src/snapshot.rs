@@ -8,6 +8,7 @@ use crate::{
     Checkpoint, GENESIS, Id, Ledger, Network, Record, Refusal,
     account::Account,
     merkle,
+    op::MAX_LOCK_EPOCHS,
     record::Certified,
     state::{State, Totals},
     wire::DecodeError,
@@ -78,19 +79,24 @@ impl Ledger {
         }
         let network = self.network().clone();
         let mut pruned = Ledger::from_snapshot(network, checkpoint, self.leaves())?;
-        let kept: Vec<Record> = self.records().filter(|record| self.is_open(record)).collect();
+        let epoch = checkpoint.value.epoch;
+        let kept: Vec<Record> = self.records().filter(|record| self.is_open(record, epoch)).collect();
         pruned.merge(kept, crate::Check::Nothing);
         *self = pruned;
         Ok(())
     }
 
-    /// Whether a record has a say in what comes.
-    fn is_open(&self, record: &Record) -> bool {
+    /// Whether a record has a say in what comes after an epoch. A resolve without effect is dropped when no lock it could be
+    /// of is open any more.
+    fn is_open(&self, record: &Record, epoch: u64) -> bool {
         match record {
             Record::Op(r) => {
                 self.account(&r.value.op.account).is_none_or(|account| r.value.op.seq >= account.next_seq)
             }
-            Record::Resolve(r) => !self.counts(&r.id),
+            Record::Resolve(r) => {
+                let last = r.value.resolve.epoch.saturating_add(MAX_LOCK_EPOCHS);
+                !self.counts(&r.id) && last >= epoch
+            }
             Record::Checkpoint(_) | Record::Proof(_) => true,
         }
     }
