@@ -14,9 +14,11 @@ use thiserror::Error;
 
 use crate::{
     Checkpoint, Id, Ledger,
+    account::Lock,
     certificate::Vote,
     ledger::check_owner,
-    op::{Receive, SignedOp},
+    op::{Action, LockKind, Receive, SignedOp},
+    price::EPOCHS_PER_HOUR,
     proof::Proof,
     resolve::SignedResolve,
     rule::{Refusal, Rule, enforced, require},
@@ -91,14 +93,21 @@ impl Witness {
         let id = op.op.id(ledger.network().id());
         let (account, seq) = (op.op.account, op.op.seq);
         let place = Place::Op(account, seq);
-        if let Some(vote) = self.repeat(ledger, &place, &id) {
+        let expiries = || op.op.receives.iter().filter(|r| r.index == Receive::EXPIRED).map(|r| r.source);
+        if let Some(vote) = self.repeat(ledger, &id, [place].into_iter().chain(expiries().map(Place::Lock))) {
             return Ok(vote);
         }
         let treasury = ledger.network().treasury();
         op.op.check_alone(treasury)?;
         // An owner sends again what it signed before an outage: were that too old, it could only sign another operation
         // for the seq, which is a fork.
-        let oldest = if account == *treasury { now.saturating_sub(1) } else { 0 };
+        // Unbonding alone must not begin long ago, or the day would be over at once.
+        let unbonds = matches!(op.op.action, Action::Lock(terms) if terms.kind == LockKind::Unbond);
+        let oldest = match account == *treasury {
+            true => now.saturating_sub(1),
+            false if unbonds => now.saturating_sub(EPOCHS_PER_HOUR),
+            false => 0,
+        };
         self.check_epoch(ledger, op.op.epoch, oldest..=now)?;
         check_owner(ledger.network(), ledger.state(), op, &id)?;
         self.check_fork(ledger, op, &id)?;
@@ -110,8 +119,8 @@ impl Witness {
             crate::justify::treasury(ledger, &op.op)?;
         }
         let mut writes = vec![(place, Voted { value: id, body: op.encode() })];
-        for receive in op.op.receives.iter().filter(|r| r.index == Receive::EXPIRED) {
-            let (place, value) = (Place::Lock(receive.source), expired(&receive.source));
+        for lock in expiries() {
+            let (place, value) = (Place::Lock(lock), expired(&lock));
             let free = self.votes.get(&place).is_none_or(|voted| voted.value == value);
             require(Rule::OneVotePerLock, free)?;
             writes.push((place, Voted { value, body: Vec::new() }));
@@ -131,19 +140,17 @@ impl Witness {
     ) -> Result<Unsent, Refused> {
         let (id, value) = (resolve.resolve.id(ledger.network().id()), &resolve.resolve);
         let place = Place::Lock(value.lock);
-        if let Some(vote) = self.repeat(ledger, &place, &id) {
+        if let Some(vote) = self.repeat(ledger, &id, [place]) {
             return Ok(vote);
         }
         value.check_alone()?;
         self.check_epoch(ledger, value.epoch, now.saturating_sub(1)..=now)?;
         self.check_decided(ledger, resolve)?;
-        let lock = ledger.state().prepare_resolve(value).map_err(|stop| stop.refusal(Rule::LockOpen))?;
-        let burned = lock.terms.kind.is_stake() && ledger.is_frozen(&value.owner);
-        require(Rule::NotFrozen, !burned)?;
-        require(Rule::ReceiveUnvoided, lock.void.is_none())?;
-        let authority = lock.terms.policy.authority.public_key();
-        let signed = authority.is_ok_and(|key| resolve.check_signature(&id, &key).is_ok());
-        require(Rule::AuthoritySigned, signed)?;
+        match ledger.state().prepare_resolve(value) {
+            Ok(lock) => check_lock(ledger, resolve, &id, &lock)?,
+            Err(Stop::Missing(_)) => require(Rule::LockOpen, false)?,
+            Err(Stop::Refused(refusal)) => return Err(refusal.into()),
+        }
         let mut body = Writer::default();
         resolve.write(&mut body);
         Ok(self.vote(ledger, id, vec![(place, Voted { value: id, body: body.0 })]))
@@ -161,7 +168,7 @@ impl Witness {
     ) -> Result<Unsent, Refused> {
         let id = checkpoint.id(ledger.network().id());
         let place = Place::Epoch(checkpoint.epoch);
-        if let Some(vote) = self.repeat(ledger, &place, &id) {
+        if let Some(vote) = self.repeat(ledger, &id, [place]) {
             return Ok(vote);
         }
         require(Rule::CommitteeCurrent, self.is_member(ledger, checkpoint.epoch))?;
@@ -185,10 +192,14 @@ impl Witness {
         ledger.network().committee(epoch).members().iter().any(|m| m.account == account)
     }
 
-    /// Repeats return the same vote.
-    fn repeat(&self, ledger: &Ledger, place: &Place, id: &Id) -> Option<Unsent> {
-        self.votes.get(place).filter(|voted| voted.value == *id)?;
-        Some(Unsent { writes: Vec::new(), vote: Vote::sign(ledger.network().id(), *id, &self.key) })
+    /// Repeats return the same vote, with the same writes: nobody told the witness whether the first ones became durable.
+    fn repeat(&self, ledger: &Ledger, id: &Id, places: impl IntoIterator<Item = Place>) -> Option<Unsent> {
+        let mut writes = Vec::new();
+        for place in places {
+            writes.push((place, self.votes.get(&place)?.clone()));
+        }
+        writes.first().filter(|(_, voted)| voted.value == *id)?;
+        Some(self.unsent(ledger, *id, writes))
     }
 
     /// W3 and W7: another value of this owner for this seq, voted for or certified.
@@ -232,6 +243,10 @@ impl Witness {
     fn vote(&mut self, ledger: &Ledger, value: Id, writes: Vec<(Place, Voted)>) -> Unsent {
         // Remembered before it is stored: a vote that could not be stored was not sent, and is never for another value.
         self.votes.extend(writes.iter().cloned());
+        self.unsent(ledger, value, writes)
+    }
+
+    fn unsent(&self, ledger: &Ledger, value: Id, writes: Vec<(Place, Voted)>) -> Unsent {
         let writes = if enforced(Rule::VoteDurable) { writes } else { Vec::new() };
         Unsent { writes, vote: Vote::sign(ledger.network().id(), value, &self.key) }
     }
@@ -304,6 +319,16 @@ impl Stop {
             Stop::Refused(refusal) => refusal,
         }
     }
+}
+
+/// What must hold of a lock for a decision on it.
+fn check_lock(ledger: &Ledger, resolve: &SignedResolve, id: &Id, lock: &Lock) -> Result<(), Refusal> {
+    let burned = lock.terms.kind.is_stake() && ledger.is_frozen(&resolve.resolve.owner);
+    require(Rule::NotFrozen, !burned)?;
+    require(Rule::ReceiveUnvoided, lock.void.is_none())?;
+    let authority = lock.terms.policy.authority.public_key();
+    let signed = authority.is_ok_and(|key| resolve.check_signature(id, &key).is_ok());
+    require(Rule::AuthoritySigned, signed)
 }
 
 /// What a vote to let a lock run out is a vote for.
