@@ -75,17 +75,14 @@ impl Verdicts {
         }
     }
 
-    /// F4. A fork counts while its key holds the account: a key that was handed over can no longer hurt it.
+    /// F4. A proof counts while its key holds the account: a key that was handed over can no longer hurt it.
     fn convict_owners(&mut self, set: &Set, state: &State) {
         for proof in set.proofs.values() {
             let culprit = proof.culprit();
+            let (since, holder) = state.accounts.get(culprit).and_then(|a| a.key).unwrap_or((0, *culprit));
             let counts = match proof.offence() {
-                Offence::Fork { key, ops } => {
-                    let (since, holder) =
-                        state.accounts.get(culprit).and_then(|a| a.key).unwrap_or((0, *culprit));
-                    holder == *key && ops[0].op.seq >= since
-                }
-                Offence::Decisions { .. } => true,
+                Offence::Fork { key, ops } => holder == *key && ops[0].op.seq >= since,
+                Offence::Decisions { authority, .. } => holder == *authority,
             };
             if counts {
                 self.faults.entry(*culprit).or_insert(Fault::Forked(proof.id()));
