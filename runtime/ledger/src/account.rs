@@ -126,11 +126,19 @@ pub struct Balance {
 impl Account {
     /// What the account holds.
     pub fn balance(&self) -> Balance {
+        self.balance_after(&Taken::default())
+    }
+
+    /// What is left of it. Only shown, never folded: sums that only certified nonsense can reach end at the largest amount.
+    pub(crate) fn balance_after(&self, taken: &Taken) -> Balance {
+        let shown = |sum: u128| u64::try_from(sum).unwrap_or(u64::MAX);
+        let held = |l: &&Lock| !(taken.stake_locks && l.terms.kind.is_stake());
+        let paid = self.inbox.values().filter(|o| o.void.is_none());
         Balance {
-            available: self.available_ucredits,
-            staked: self.staked_ucredits,
-            locked: self.locks.values().filter(|l| l.void.is_none()).map(|l| l.terms.amount_ucredits).sum(),
-            pending: self.inbox.values().filter(|o| o.void.is_none()).map(|o| o.amount_ucredits).sum(),
+            available: self.available_ucredits - taken.available,
+            staked: self.staked_ucredits - taken.staked,
+            locked: shown(self.locks.values().filter(held).map(Lock::backed).sum()),
+            pending: shown(paid.map(|o| u128::from(o.amount_ucredits)).sum()),
         }
     }
 

@@ -95,7 +95,8 @@ fn reward(ledger: &Ledger, id: &Id, worker: &AccountId, now: u64) -> Option<(u64
         .iter()
         .enumerate()
         .filter(|(index, p)| p.to == *worker && p.reason == Reason::Reward && kept(*index));
-    let amount = earned.map(|(_, p)| p.amount_ucredits).sum::<u64>();
+    // Of more than an amount can hold, which only a bad quorum certifies, nothing follows.
+    let amount = earned.map(|(_, p)| p.amount_ucredits).try_fold(0u64, u64::checked_add)?;
     (amount > 0).then_some((amount, resolve.epoch, resolve.drawn))
 }
 

@@ -9,6 +9,7 @@ use crate::{
     account::{Account, Balance, Taken, Void},
     by_id::Slot,
     merkle,
+    op::{LockTerms, SignedOp},
     proof::Proof,
     record::Certified,
     reputation::{Reputation, Seen},
@@ -22,7 +23,8 @@ use crate::{
 /// Operations may be this far ahead of their chain and still be kept.
 pub const MAX_AHEAD: u64 = 1_000;
 
-/// Whether signatures of what comes in are checked.
+/// Whether certificates and proofs of what comes in are checked. The signatures of owners and authorities always are, when
+/// their turn comes: what a bad quorum certified without them is kept, and must not count after a restart either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
     /// All of them: what comes from others.
@@ -127,14 +129,8 @@ impl Ledger {
 
     /// What an account holds, after what proofs took from it.
     pub fn balance(&self, account: &AccountId) -> Balance {
-        let Some(state) = self.state.accounts.get(account) else { return Balance::default() };
-        let (taken, mut balance) = (self.verdicts.taken(account), state.balance());
-        balance.available -= taken.available;
-        balance.staked -= taken.staked;
-        if taken.stake_locks {
-            balance.locked -= state.stake_locks().map(|l| l.terms.amount_ucredits).sum::<u64>();
-        }
-        balance
+        let state = self.state.accounts.get(account);
+        state.map_or(Balance::default(), |state| state.balance_after(&self.verdicts.taken(account)))
     }
 
     /// Whether witnesses still sign for an account.
@@ -242,20 +238,19 @@ impl Ledger {
             let next = self.account(&r.value.op.account).map_or(0, |a| a.next_seq);
             require(Rule::OrphansBounded, r.value.op.seq < next.saturating_add(MAX_AHEAD))?;
         }
-        let checked = check == Check::Nothing;
-        if !checked {
+        if check == Check::Signatures {
             record.check(&self.network)?;
         }
         let inserted = match record {
             Record::Op(r) => {
                 let account = r.value.op.account;
-                let (slot, inserted) = self.set.insert_op(r, checked);
+                let (slot, inserted) = self.set.insert_op(r);
                 self.settle(inserted, Waiter::Chain(account, slot));
                 inserted
             }
             Record::Resolve(r) => {
                 let waiter = Waiter::Resolve(r.id);
-                let inserted = self.set.insert_resolve(r, checked);
+                let inserted = self.set.insert_resolve(r);
                 self.settle(inserted, waiter);
                 inserted
             }
@@ -312,12 +307,15 @@ impl Ledger {
         let (id, op) = (&place.op.record.id, &place.op.record.value);
         match self.state.prepare_for(account, &op.op) {
             Ok(prepared) => {
-                if !place.op.checked {
-                    check_owner(&self.network, &self.state, op, id).ok()?;
-                    place.op.checked = true;
+                let genuine = |op: &SignedOp| check_owner(&self.network, &self.state, op, id).is_ok();
+                if !place.op.checked && !genuine(op) {
+                    let id = *id;
+                    place.op.replace(self.set.spare_ops.find(&id, genuine)?);
                 }
+                place.op.checked = true;
+                let Certified { id, value, .. } = &*place.op.record;
                 let home = home.unwrap_or_else(|| self.state.accounts.slot_or_default(owner));
-                self.state.apply(home, &op.op, id, prepared);
+                self.state.apply(home, &value.op, id, prepared);
                 Some(*id)
             }
             Err(Stop::Missing(source)) => {
@@ -329,21 +327,23 @@ impl Ledger {
     }
 
     fn step_resolve(&mut self, id: &Id) -> Option<Vec<Id>> {
-        let held = self.set.resolves.get(id)?;
-        let resolve = &held.record.value;
-        if self.set.conflicting(&resolve.resolve.lock) {
+        let lock = self.set.resolves.get(id)?.record.value.resolve.lock;
+        if self.set.conflicting(&lock) {
             return None;
         }
+        let held = self.set.resolves.get_mut(id)?;
+        let resolve = &held.record.value;
         match self.state.prepare_resolve(&resolve.resolve) {
             Ok(lock) => {
-                if !held.checked {
-                    let authority = lock.terms.policy.authority.public_key().ok()?;
-                    resolve.check_signature(id, &authority).ok()?;
+                let genuine = |resolve: &SignedResolve| {
+                    let authority = lock.terms.policy.authority.public_key();
+                    authority.is_ok_and(|key| resolve.check_signature(id, &key).is_ok())
+                };
+                if !held.checked && !genuine(resolve) {
+                    held.replace(self.set.spare_resolves.find(id, genuine)?);
                 }
-                let freed = self.state.apply_resolve(&resolve.resolve, id, lock);
-                let held = self.set.resolves.get_mut(id)?;
                 (held.checked, held.applied) = (true, true);
-                Some(freed)
+                Some(self.state.apply_resolve(&held.record.value.resolve, id, lock))
             }
             Err(Stop::Missing(lock)) => {
                 self.waiting.entry(lock).or_default().push(Waiter::Resolve(*id));
@@ -362,11 +362,7 @@ impl Ledger {
         for account in &owners {
             self.void_chain(account);
         }
-        let conflicting = |held: &&Held<SignedResolve>| self.set.conflicting(&held.record.value.resolve.lock);
-        for held in self.set.resolves.values().filter(conflicting) {
-            let (resolve, id) = (&held.record.value.resolve, &held.record.id);
-            self.state.pay_out(resolve, id, None, Some(Void::Nobody));
-        }
+        self.void_decisions();
         let resolves: Vec<Id> = self.set.resolves.keys().copied().collect();
         for owner in owners {
             if let Some(slot) = self.set.chains.slot(&owner) {
@@ -383,6 +379,19 @@ impl Ledger {
         for held in places.flat_map(|(_, place)| place.all()) {
             let (op, id) = (&held.record.value.op, &held.record.id);
             self.state.act(op, id, *account, Some(Void::Account(*account)));
+        }
+    }
+
+    /// Decisions that contradict each other give what can still be received, as they did when one stood alone.
+    fn void_decisions(&mut self) {
+        let conflicting = |held: &&Held<SignedResolve>| self.set.conflicting(&held.record.value.resolve.lock);
+        for held in self.set.resolves.values().filter(conflicting) {
+            let (resolve, id) = (&held.record.value.resolve, &held.record.id);
+            let Some(lock) = self.set.lock(&self.base, &resolve.owner, &resolve.lock) else { continue };
+            let LockTerms { kind, amount_ucredits, expiry_epoch, .. } = lock.terms;
+            if resolve.check_against(kind, amount_ucredits, expiry_epoch).is_ok() {
+                self.state.pay_out(resolve, id, &lock, Some(Void::Nobody));
+            }
         }
     }
 

@@ -6,12 +6,14 @@ use identity::AccountId;
 
 use crate::{
     Checkpoint, Id, Record,
+    account::Lock,
     by_id::{ById, Slot},
-    op::{Receive, SignedOp},
+    op::{Action, Reason, Receive, SignedOp},
     proof::Proof,
     record::Certified,
-    resolve::SignedResolve,
+    resolve::{SignedResolve, payout_lock},
     rule::{Rule, enforced},
+    state::{State, payout},
 };
 
 /// Certified operations, resolves, checkpoints, and proofs.
@@ -23,6 +25,9 @@ pub(crate) struct Set {
     pub(crate) proofs: BTreeMap<Id, Arc<Proof>>,
     /// What has been decided on a lock, by whom it may be conflicting.
     pub(crate) decisions: BTreeMap<Id, Vec<Decision>>,
+    /// Operations and resolves with other signatures than those held.
+    pub(crate) spare_ops: Spares<SignedOp>,
+    pub(crate) spare_resolves: Spares<SignedResolve>,
     /// Two values are certified for one place: more witnesses are bad than may be.
     pub(crate) contradictions: bool,
 }
@@ -44,6 +49,17 @@ pub(crate) struct Held<T> {
     pub(crate) checked: bool,
     /// Of resolves: whether it took its lock away.
     pub(crate) applied: bool,
+}
+
+/// Values by id, with other signatures of their makers than those held. A certificate vouches for the id, of which that
+/// signature is no part: whoever passes a record on can spoil it, and the good one may come second.
+#[derive(Clone, Debug)]
+pub(crate) struct Spares<T>(BTreeMap<Id, Vec<Arc<Certified<T>>>>);
+
+impl<T> Default for Spares<T> {
+    fn default() -> Self {
+        Spares(BTreeMap::new())
+    }
 }
 
 /// A certified decision on a lock.
@@ -71,26 +87,34 @@ pub(crate) enum Inserted {
 impl Set {
     /// Whether the value is there with at least these signers: then nothing about it can be news.
     pub(crate) fn knows(&self, record: &Record) -> bool {
-        fn covers<T>(held: Option<&Held<T>>, offered: &Certified<T>) -> bool {
-            let held = held.map(|h| &h.record.certificate);
-            held.is_some_and(|c| offered.certificate.signers().all(|s| c.signers().any(|known| known == s)))
+        fn covers<T: Clone + PartialEq>(
+            held: Option<&Held<T>>,
+            offered: &Certified<T>,
+            spares: &Spares<T>,
+        ) -> bool {
+            held.is_some_and(|held| {
+                let known = &held.record.certificate;
+                let signers = offered.certificate.signers().all(|s| known.signers().any(|known| known == s));
+                signers && (held.checked || held.record.value == offered.value || spares.has(offered))
+            })
         }
         match record {
             Record::Op(r) => {
                 let op = &r.value.op;
                 let place = self.chains.get(&op.account).and_then(|chain| chain.get(&op.seq));
-                covers(place.and_then(|p| p.all().find(|held| held.record.id == r.id)), r)
+                let held = place.and_then(|p| p.all().find(|held| held.record.id == r.id));
+                covers(held, r, &self.spare_ops)
             }
-            Record::Resolve(r) => covers(self.resolves.get(&r.id), r),
+            Record::Resolve(r) => covers(self.resolves.get(&r.id), r, &self.spare_resolves),
             Record::Checkpoint(r) => {
                 let held = self.checkpoints.get(&r.value.epoch).into_iter().flatten();
-                covers(held.into_iter().find(|held| held.record.id == r.id), r)
+                covers(held.into_iter().find(|held| held.record.id == r.id), r, &Spares::default())
             }
             Record::Proof(proof) => self.proofs.contains_key(&proof.id()),
         }
     }
 
-    pub(crate) fn insert_op(&mut self, record: Arc<Certified<SignedOp>>, checked: bool) -> (Slot, Inserted) {
+    pub(crate) fn insert_op(&mut self, record: Arc<Certified<SignedOp>>) -> (Slot, Inserted) {
         let op = &record.value.op;
         let (account, seq) = (op.account, op.seq);
         let mut rival = false;
@@ -99,34 +123,37 @@ impl Set {
         }
         let slot = self.chains.slot_or_default(&account);
         let chain = self.chains.at_mut(slot);
-        let held = Held { record, checked, applied: false };
+        let id = record.id;
         let inserted = match chain.get_mut(&seq) {
             None => {
-                chain.insert(seq, Place { op: held, rivals: Vec::new() });
+                let op = Held { record, checked: false, applied: false };
+                chain.insert(seq, Place { op, rivals: Vec::new() });
                 Inserted::Fresh
             }
-            Some(place) => place.insert(held),
+            Some(place) => place.insert(record, &mut self.spare_ops),
         };
         self.contradictions |= rival || inserted == Inserted::Rival;
         let behind_a_fork = || self.voided_from(&account).is_some_and(|from| from <= seq);
+        let changes = || self.contradictions && (behind_a_fork() || self.conflicting(&id));
         match inserted {
-            Inserted::Fresh if rival || self.contradictions && behind_a_fork() => (slot, Inserted::Rival),
+            Inserted::Fresh if rival || changes() => (slot, Inserted::Rival),
             inserted => (slot, inserted),
         }
     }
 
-    pub(crate) fn insert_resolve(
-        &mut self,
-        record: Arc<Certified<SignedResolve>>,
-        checked: bool,
-    ) -> Inserted {
+    pub(crate) fn insert_resolve(&mut self, record: Arc<Certified<SignedResolve>>) -> Inserted {
         if let Some(known) = self.resolves.get_mut(&record.id) {
-            return known.join(&record);
+            let joined = known.join(&record);
+            return if self.spare_resolves.keep(known, record) { Inserted::Fresh } else { joined };
         }
-        let rival = self.decide(record.value.resolve.lock, Decision::Resolve(record.id));
-        self.resolves.insert(record.id, Held { record, checked, applied: false });
+        let (id, resolve) = (record.id, &record.value.resolve);
+        let rival = self.decide(resolve.lock, Decision::Resolve(id));
         self.contradictions |= rival;
-        if rival { Inserted::Rival } else { Inserted::Fresh }
+        let payouts = 0..resolve.payouts.len();
+        let void =
+            self.contradictions && payouts.into_iter().any(|i| self.conflicting(&payout_lock(&id, i as u8)));
+        self.resolves.insert(id, Held { record, checked: false, applied: false });
+        if rival || void { Inserted::Rival } else { Inserted::Fresh }
     }
 
     pub(crate) fn insert_checkpoint(&mut self, record: Arc<Certified<Checkpoint>>) -> Inserted {
@@ -161,11 +188,33 @@ impl Set {
         decisions.is_some_and(|d| d.len() > 1) && enforced(Rule::DecisionsConflict)
     }
 
+    /// A lock's terms, from the set and the state it is folded on alone.
+    pub(crate) fn lock(&self, base: &State, owner: &AccountId, lock: &Id) -> Option<Lock> {
+        let own = |owner: &AccountId, lock: &Id| {
+            let kept = base.accounts.get(owner).and_then(|account| account.locks.get(lock)).copied();
+            kept.or_else(|| {
+                let mut places = self.chains.get(owner)?.values().flat_map(Place::all);
+                let made = places.find(|held| held.record.id == *lock)?;
+                let Action::Lock(terms) = made.record.value.op.action else { return None };
+                Some(Lock { terms, reason: Reason::Payment, void: None })
+            })
+        };
+        let paid = |held: &Held<SignedResolve>| {
+            let (resolve, id) = (&held.record.value.resolve, &held.record.id);
+            let named = |&i: &usize| resolve.payouts[i].to == *owner && payout_lock(id, i as u8) == *lock;
+            let index = (0..resolve.payouts.len()).find(named)?;
+            Some(payout(resolve, id, index, &own(&resolve.owner, &resolve.lock)?).1)
+        };
+        own(owner, lock).or_else(|| self.resolves.values().find_map(paid))
+    }
+
     /// Everything, in one order: accounts and seqs ascending, then resolves, checkpoints and proofs.
     pub(crate) fn records(&self) -> impl Iterator<Item = Record> + '_ {
         let ops = self.chains.values().flat_map(BTreeMap::values).flat_map(Place::all);
-        let ops = ops.map(|held| Record::Op(held.record.clone()));
-        let resolves = self.resolves.values().map(|held| Record::Resolve(held.record.clone()));
+        let ops = ops.map(|held| &held.record).chain(self.spare_ops.all());
+        let ops = ops.map(|record| Record::Op(record.clone()));
+        let resolves = self.resolves.values().map(|held| &held.record).chain(self.spare_resolves.all());
+        let resolves = resolves.map(|record| Record::Resolve(record.clone()));
         let checkpoints = self.checkpoints.values().flatten();
         let checkpoints = checkpoints.map(|held| Record::Checkpoint(held.record.clone()));
         let proofs = self.proofs.values().map(|proof| Record::Proof(proof.clone()));
@@ -187,20 +236,27 @@ impl Place {
         std::iter::once(&self.op).chain(&self.rivals)
     }
 
-    fn insert(&mut self, held: Held<SignedOp>) -> Inserted {
+    fn insert(&mut self, record: Arc<Certified<SignedOp>>, spares: &mut Spares<SignedOp>) -> Inserted {
         let mut all = std::iter::once(&mut self.op).chain(&mut self.rivals);
-        if let Some(known) = all.find(|known| known.record.id == held.record.id) {
-            return known.join(&held.record);
+        if let Some(known) = all.find(|known| known.record.id == record.id) {
+            let joined = known.join(&record);
+            return if spares.keep(known, record) { Inserted::Fresh } else { joined };
         }
         if !enforced(Rule::ConflictVoids) {
             return Inserted::Known;
         }
-        self.rivals.push(held);
+        self.rivals.push(Held { record, checked: false, applied: false });
         Inserted::Rival
     }
 }
 
-impl<T: Clone> Held<T> {
+impl<T: Clone + PartialEq> Held<T> {
+    /// Takes the value with another signature of its maker.
+    pub(crate) fn replace(&mut self, mut spare: Arc<Certified<T>>) {
+        Arc::make_mut(&mut spare).certificate.join(&self.record.certificate);
+        self.record = spare;
+    }
+
     fn join(&mut self, other: &Certified<T>) -> Inserted {
         if !enforced(Rule::JoinSigners) {
             return Inserted::Known;
@@ -211,3 +267,34 @@ impl<T: Clone> Held<T> {
         }
     }
 }
+
+impl<T: Clone + PartialEq> Spares<T> {
+    /// Keeps a value whose held form has another signature, of which nobody knows yet whether it is good.
+    fn keep(&mut self, held: &Held<T>, offered: Arc<Certified<T>>) -> bool {
+        if held.checked || held.record.value == offered.value {
+            return false;
+        }
+        let spares = self.0.entry(offered.id).or_default();
+        let room = spares.len() < MAX_SPARES && spares.iter().all(|spare| spare.value != offered.value);
+        if room {
+            spares.push(offered);
+        }
+        room
+    }
+
+    fn has(&self, offered: &Certified<T>) -> bool {
+        self.0.get(&offered.id).is_some_and(|spares| spares.iter().any(|spare| spare.value == offered.value))
+    }
+
+    /// The first that is genuine; the others are dropped, so that they take no room from those still to come.
+    pub(crate) fn find(&mut self, id: &Id, genuine: impl Fn(&T) -> bool) -> Option<Arc<Certified<T>>> {
+        self.0.remove(id)?.into_iter().find(|spare| genuine(&spare.value))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Certified<T>>> {
+        self.0.values().flatten()
+    }
+}
+
+/// Most other signatures that are kept of a value before its turn.
+const MAX_SPARES: usize = 8;

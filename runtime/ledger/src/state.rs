@@ -242,42 +242,25 @@ impl State {
             self.totals.burned += u128::from(resolve.slash_ucredits);
             self.judge(resolve, id, &lock);
         }
-        let freed = self.pay_out(resolve, id, Some(&lock), lock.void);
+        let freed = self.pay_out(resolve, id, &lock, lock.void);
         self.assert_conserved();
         freed
     }
 
-    /// What a resolve gives. A voided one comes here without its lock.
-    pub(crate) fn pay_out(
-        &mut self,
-        resolve: &Resolve,
-        id: &Id,
-        lock: Option<&Lock>,
-        void: Option<Void>,
-    ) -> Vec<Id> {
+    /// What a resolve of this lock gives.
+    pub(crate) fn pay_out(&mut self, resolve: &Resolve, id: &Id, lock: &Lock, void: Option<Void>) -> Vec<Id> {
         let mut freed = vec![*id];
-        let Some(policy) = lock.map(|l| l.terms.policy).or(void.map(|_| no_policy(&resolve.owner))) else {
-            return freed;
-        };
-        for (index, payout) in resolve.payouts.iter().enumerate() {
-            let key = payout_lock(id, index as u8);
-            let wait = if enforced(Rule::PayoutLocked) { PAYOUT_LOCK_EPOCHS } else { 0 };
-            let terms = LockTerms {
-                kind: LockKind::PayoutLock,
-                task: *id,
-                amount_ucredits: payout.amount_ucredits,
-                policy,
-                expiry_epoch: resolve.epoch.saturating_add(wait),
-            };
-            self.hold(&payout.to, key, Lock { terms, reason: payout.reason, void });
+        for index in 0..resolve.payouts.len() {
+            let (key, held) = payout(resolve, id, index, lock);
+            self.hold(&resolve.payouts[index].to, key, Lock { void, ..held });
             freed.push(key);
         }
-        let of_stake = lock.and_then(Lock::of_stake);
+        let of_stake = lock.of_stake();
         // A stake's resolve always tells its owner, even of nothing left.
         if resolve.refund_ucredits > 0 || of_stake.is_some() {
             let output = Output {
                 amount_ucredits: resolve.refund_ucredits,
-                reason: lock.map_or(Reason::Payment, |l| l.reason),
+                reason: lock.reason,
                 from: resolve.owner,
                 ancestor: resolve.owner,
                 of_stake,
@@ -438,9 +421,18 @@ fn add(balance: u64, amount: u64) -> Result<u64, Refusal> {
     balance.checked_add(amount).ok_or(Refusal { rule: Rule::BalanceMatches })
 }
 
-/// Of payout locks made by a voided resolve, which nobody is left to decide on.
-fn no_policy(owner: &AccountId) -> crate::op::Policy {
-    crate::op::Policy { authority: *owner, redundancy: 1, priority_halves: 2 }
+/// The lock that a payout becomes, and its name.
+pub(crate) fn payout(resolve: &Resolve, id: &Id, index: usize, lock: &Lock) -> (Id, Lock) {
+    let payout = &resolve.payouts[index];
+    let wait = if enforced(Rule::PayoutLocked) { PAYOUT_LOCK_EPOCHS } else { 0 };
+    let terms = LockTerms {
+        kind: LockKind::PayoutLock,
+        task: *id,
+        amount_ucredits: payout.amount_ucredits,
+        policy: lock.terms.policy,
+        expiry_epoch: resolve.epoch.saturating_add(wait),
+    };
+    (payout_lock(id, index as u8), Lock { terms, reason: payout.reason, void: lock.void })
 }
 
 /// A credit of accepted work at normal priority counts as a hundredth of a CPU-hour.
