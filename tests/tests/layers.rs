@@ -68,14 +68,15 @@ fn violations(graph: &Graph) -> Vec<String> {
         found.extend(
             forbidden
                 .iter()
-                .filter(|f| reached.contains(&f.to_string()))
+                .filter(|f| reached.iter().any(|r| r.split(' ').next() == Some(f)))
                 .map(|f| format!("{name} reaches {f}")),
         );
     }
     found
 }
 
-/// Normal dependencies by crate name.
+/// Normal dependencies. Crates of ours by name, others by name and version: two versions of one crate have
+/// dependencies of their own.
 struct Graph {
     members: Vec<String>,
     edges: BTreeMap<String, Vec<String>>,
@@ -90,10 +91,14 @@ impl Graph {
         let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
         let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
-        let name_of: BTreeMap<String, String> =
-            list(&metadata["packages"]).iter().map(|p| (text(&p["id"]), text(&p["name"]))).collect();
-        let members =
-            list(&metadata["workspace_members"]).iter().map(|id| name_of[&text(id)].clone()).collect();
+        let ids: Vec<String> = list(&metadata["workspace_members"]).iter().map(text).collect();
+        let name = |package: &Value| {
+            let (id, name) = (text(&package["id"]), text(&package["name"]));
+            let named = if ids.contains(&id) { name } else { name + " " + &text(&package["version"]) };
+            (id, named)
+        };
+        let name_of: BTreeMap<String, String> = list(&metadata["packages"]).iter().map(name).collect();
+        let members = ids.iter().map(|id| name_of[id].clone()).collect();
         let mut edges: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for node in list(&metadata["resolve"]["nodes"]) {
             let normal = |dep: &&Value| list(&dep["dep_kinds"]).iter().any(|k| k["kind"].is_null());

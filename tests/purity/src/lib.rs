@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use identity::{Assignment, Delivery, OpenGuard, Payload, Prekeys, SecretKey, backup, seal};
 use kernels_cpu::oracle::Oracle;
 use models::{
     bert::IntBert,
@@ -41,8 +42,8 @@ fn steps(bytes: Vec<u8>) -> Option<usize> {
     Some(plan.steps.len() + model.len())
 }
 
-/// Reads a task from `len` bytes, checks and prices it, runs a module in the sandbox, and compresses, indexes, searches and
-/// seals the bytes: what else the pure crates do. Returns the price, 0 on bad input.
+/// Reads a task from `len` bytes, checks and prices it, runs a module in the sandbox, and compresses, indexes, searches,
+/// seals and opens the bytes: what else the pure crates do. Returns the price, 0 on bad input.
 ///
 /// # Safety
 /// `task` must point to `len` readable bytes.
@@ -57,7 +58,41 @@ pub unsafe extern "C" fn price(task: *const u8, len: usize) -> u64 {
     let ran = run_module(checked.task()).unwrap_or(0);
     let index = Hnsw::load(Arc::new(bytes.to_vec())).map_or(0, |index| index.len() as u64);
     let network = SpikingNet::from_bytes(Arc::new(bytes.to_vec())).map_or(0, |net| net.inputs() as u64);
-    tasks::base_price(&checked, tasks::Known::default()) + ran + index + network + golden() + search(bytes)
+    tasks::base_price(&checked, tasks::Known::default())
+        + ran
+        + index
+        + network
+        + golden()
+        + search(bytes)
+        + sealed(bytes).unwrap_or(0)
+}
+
+/// The bytes sealed for a worker and opened by it, and its key in a backup.
+fn sealed(bytes: &[u8]) -> Option<u64> {
+    let random = &mut |to: &mut [u8]| to.fill(7);
+    let identity = SecretKey::generate(random);
+    let account = identity.account().to_string().parse().ok()?;
+    let mut prekeys = Prekeys::new(account);
+    let prekey = *prekeys.rotate(&identity, 1, random)?;
+    let payload = Payload::new(bytes, random).ok()?;
+    let envelope = seal::envelope_hash(&payload.commit().0);
+    let assignment = Assignment {
+        network: [1; 32],
+        task: [2; 32],
+        number: 0,
+        submitter: account,
+        worker: account,
+        envelope,
+    };
+    let commit = payload.commit();
+    let (payload, key) = payload.seal(&envelope, random).ok()?;
+    let (key, _) = key.wrap(&assignment, &identity, &prekey, 1, random).ok()?;
+    let delivery =
+        Delivery { assignment: &assignment, commit: &commit, expiry_epoch: 2, key: &key, payload: &payload };
+    let opened = seal::open(&mut prekeys, &mut OpenGuard::new(), &delivery, 1).ok()?;
+    let cost = backup::Cost { memory_kib: 8, passes: 1, lanes: 1 };
+    let file = backup::export(&identity, opened.plain(), b"passphrase", cost, random).ok()?;
+    Some(backup::import(&file, b"passphrase").ok()?.extra.len() as u64)
 }
 
 fn run_module(task: &tasks::Task) -> Option<u64> {

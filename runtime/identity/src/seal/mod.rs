@@ -35,7 +35,9 @@ use thiserror::Error;
 pub use guard::{MAX_REMEMBERED, OpenGuard};
 pub use open::{Delivery, Opened, open};
 pub use padding::padded_bytes;
-pub use payload::{MAX_PLAIN_BYTES, Payload, PayloadCommit, PayloadKey, SealedPayload, payload_commit};
+pub use payload::{
+    MAX_PLAIN_BYTES, Payload, PayloadCommit, PayloadKey, SALT_BYTES, SealedPayload, payload_commit,
+};
 pub use result::{ResultKey, SealedResult};
 pub use wrap::{WRAPPED_KEY_BYTES, WrappedKey};
 

@@ -35,9 +35,21 @@ impl Payload {
     /// # Errors
     /// [`SealError::TooLong`], [`SealError::Randomness`].
     pub fn new(plain: &[u8], random: &mut Random<'_>) -> Result<Self, SealError> {
+        Payload::with_salt(&*draw(random)?, plain)
+    }
+
+    /// The payload of an earlier salt, for a submitter that comes back. A salt never serves another plaintext.
+    ///
+    /// # Errors
+    /// [`SealError::TooLong`].
+    pub fn with_salt(salt: &[u8; SALT_BYTES], plain: &[u8]) -> Result<Self, SealError> {
         check_length(plain)?;
-        let salt = draw(random)?;
-        Ok(Payload { content: pad(&*salt, plain), commit: payload_commit(&salt, plain) })
+        Ok(Payload { content: pad(salt, plain), commit: payload_commit(salt, plain) })
+    }
+
+    /// With the plaintext it opens the commitment to others; **a secret** until then.
+    pub fn salt(&self) -> &[u8; SALT_BYTES] {
+        self.content.first_chunk().expect("the content starts with the salt")
     }
 
     /// What goes into the public envelope.
@@ -70,6 +82,18 @@ impl fmt::Debug for Payload {
 /// The key of one sealed payload; every worker of the task gets it. Zeroised on drop, never printed.
 #[derive(Debug)]
 pub struct PayloadKey(pub(super) Key);
+
+impl PayloadKey {
+    /// The key itself, **a secret**: for storage that the caller seals.
+    pub fn bytes(&self) -> &[u8; 32] {
+        self.0.bytes()
+    }
+
+    /// A key that was stored.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        PayloadKey(Key::new(bytes))
+    }
+}
 
 /// A payload that any relay may carry: a stream of [`crate::aead::Sealer`] whose length is one that padding gives.
 #[derive(Clone, PartialEq, Eq)]
@@ -135,9 +159,10 @@ const fn sealed_bytes(content: usize) -> usize {
     HEADER_BYTES + content + content.div_ceil(CHUNK_BYTES) * TAG_BYTES
 }
 
+/// Bytes of a salt.
+pub const SALT_BYTES: usize = 32;
 /// Most plaintext of a payload or result: the largest task, and room for what goes with it.
 pub const MAX_PLAIN_BYTES: usize = MAX_CONTENT_BYTES - SALT_BYTES - LENGTH_BYTES;
 
-const SALT_BYTES: usize = 32;
 const MAX_CONTENT_BYTES: usize = 72 << 20;
 const MAX_SEALED_BYTES: usize = sealed_bytes(MAX_CONTENT_BYTES);

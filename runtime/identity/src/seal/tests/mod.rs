@@ -104,6 +104,19 @@ fn replicas_share_the_payload_and_not_the_result_key() {
     assert_eq!(result_keys.len(), 4);
 }
 
+/// A submitter that stored salt and key goes on where it was.
+#[test]
+fn a_submitter_comes_back() {
+    let mut world = World::new(b"asked before", 4);
+    let salt = *world.opens(&world.delivery()).expect("opens").salt();
+    let payload = Payload::with_salt(&salt, b"asked before").expect("short enough");
+    assert_eq!((payload.commit(), payload.salt()), (world.commit, &salt));
+    let key = PayloadKey::from_bytes(*world.payload_key.bytes());
+    let wrapped = key.wrap(&world.assignment, &world.submitter, world.prekey(), EPOCH, &mut random(5));
+    (world.wrapped, world.result_key) = wrapped.expect("wraps");
+    assert!(world.opens(&world.delivery()).is_ok());
+}
+
 #[test]
 fn equal_payloads_do_not_look_equal() {
     let [a, b] = [5, 6].map(|seed| World::new(b"yes", seed));
