@@ -11,7 +11,8 @@ use identity::AccountId;
 use crate::{
     Id,
     op::{LockKind, LockTerms, Reason, Receive},
-    wire::Writer,
+    reputation::Outcome,
+    wire::{DecodeError, Reader, Writer},
 };
 
 /// An account: the head of its chain and what it owns.
@@ -39,9 +40,14 @@ pub struct Account {
     pub opened: Option<Opened>,
     /// The account that the first payment this one received goes back to.
     pub ancestor: Option<AccountId>,
+    /// How it did as a worker: epoch, resolve, task type, outcome.
+    pub judgements: BTreeSet<Judgement>,
     /// Of the treasury alone.
     pub spending: Option<Box<Spending>>,
 }
+
+/// Epoch, resolve, task type, outcome.
+pub type Judgement = (u64, Id, u8, Outcome);
 
 /// Credits set aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,27 +149,127 @@ impl Account {
         self.locks.values().filter(|l| l.terms.kind.is_stake() && l.void.is_none())
     }
 
-    /// The leaf of the state's Merkle tree. `frozen` and the balances of a frozen account come from the fold's last step.
+    /// The leaf of the state's Merkle tree: everything that later operations can depend on. `frozen` and what is taken come
+    /// from the fold's last step.
     pub(crate) fn leaf(&self, id: &AccountId, frozen: bool, taken: &Taken) -> Vec<u8> {
         let mut out = Writer::with_capacity(256 + 128 * (self.locks.len() + self.inbox.len()));
-        out.account(id).id(&self.head).u64(self.next_seq).u64(self.last_epoch);
-        out.account(&self.signer(id)).u8(frozen.into());
+        out.account(id).id(&self.head).u64(self.next_seq).u64(self.last_epoch).u8(frozen.into());
         out.u64(self.available_ucredits - taken.available).u64(self.staked_ucredits - taken.staked);
-        out.u64(self.committed_ucredits).u32(self.locks.len() as u32);
+        out.u64(self.committed_ucredits);
+        out.option(&self.key, |out, (since, key)| out.u64(*since).account(key));
+        out.option(&self.ancestor, |out, ancestor| out.account(ancestor));
+        out.option(&self.opened, |out, opened| {
+            out.u64(opened.epoch);
+            out.option(&opened.referrer, |out, referrer| out.account(referrer));
+            out.option(&opened.site, |out, site| out.id(site))
+        });
+        out.u32(self.locks.len() as u32);
         for (lock, held) in &self.locks {
             out.id(lock);
             held.terms.write(&mut out);
             let burned = taken.stake_locks && held.terms.kind.is_stake() && held.void.is_none();
-            out.u8(held.reason as u8).u8(held.void.is_some().into()).u8(burned.into());
+            out.u8(held.reason as u8).u8(u8::from(held.void.is_some()) | u8::from(burned) << 1);
         }
         out.u32(self.inbox.len() as u32);
         for (receive, output) in &self.inbox {
             out.id(&receive.source).u8(receive.index).u64(output.amount_ucredits).u8(output.reason as u8);
-            out.account(&output.from).account(&output.ancestor);
-            out.u8(output.of_stake.is_some().into()).u64(output.of_stake.unwrap_or(0));
-            out.u8(output.void.is_some().into());
+            out.account(&output.from).account(&output.ancestor).u8(output.void.is_some().into());
+            out.option(&output.of_stake, |out, claimed| out.u64(*claimed));
         }
+        out.u32(self.judgements.len() as u32);
+        for (epoch, resolve, task_type, outcome) in &self.judgements {
+            out.u64(*epoch).id(resolve).u8(*task_type).u8(*outcome as u8);
+        }
+        out.option(&self.spending, |out, spending| spending.write(out));
         out.0
+    }
+
+    /// Reads a leaf of an account that nothing was taken from.
+    ///
+    /// # Errors
+    /// Bytes that are not canonical, and what only contradictions leave: frozen accounts, voided credits.
+    pub(crate) fn read_leaf(bytes: &[u8]) -> Result<(AccountId, Account), DecodeError> {
+        Reader::whole(bytes, |reader| {
+            let id = reader.account("account")?;
+            let (head, next_seq, last_epoch) = (reader.id("head")?, reader.u64("seq")?, reader.u64("epoch")?);
+            reader.tag("frozen", 0)?;
+            Ok((
+                id,
+                Account {
+                    head,
+                    next_seq,
+                    last_epoch,
+                    available_ucredits: reader.u64("available")?,
+                    staked_ucredits: reader.u64("staked")?,
+                    committed_ucredits: reader.u64("committed")?,
+                    key: reader.option("key", |reader| Ok((reader.u64("since")?, reader.account("key")?)))?,
+                    ancestor: reader.option("ancestor", |reader| reader.account("ancestor"))?,
+                    opened: reader.option("opened", Opened::read)?,
+                    locks: reader.map("locks", |reader| Ok((reader.id("lock")?, Lock::read(reader)?)))?,
+                    inbox: reader.map("inbox", Output::read)?,
+                    judgements: reader
+                        .map("judgements", |r| Ok((read_judgement(r)?, ())))?
+                        .into_keys()
+                        .collect(),
+                    spending: reader.option("spending", |reader| Spending::read(reader).map(Box::new))?,
+                },
+            ))
+        })
+    }
+}
+
+fn read_judgement(reader: &mut Reader<'_>) -> Result<Judgement, DecodeError> {
+    let (epoch, resolve, task_type) = (reader.u64("epoch")?, reader.id("resolve")?, reader.u8("task type")?);
+    Ok((epoch, resolve, task_type, crate::resolve::read_outcome(reader)?))
+}
+
+impl Opened {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Opened {
+            epoch: reader.u64("opened")?,
+            referrer: reader.option("referrer", |reader| reader.account("referrer"))?,
+            site: reader.option("site", |reader| reader.id("site"))?,
+        })
+    }
+}
+
+impl Lock {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (terms, reason) = (LockTerms::read(reader)?, Reason::read(reader)?);
+        reader.tag("void", 0)?;
+        Ok(Lock { terms, reason, void: None })
+    }
+}
+
+impl Output {
+    fn read(reader: &mut Reader<'_>) -> Result<(Receive, Self), DecodeError> {
+        let receive = Receive { source: reader.id("source")?, index: reader.u8("index")? };
+        let (amount_ucredits, reason) = (reader.u64("amount")?, Reason::read(reader)?);
+        let (from, ancestor) = (reader.account("from")?, reader.account("ancestor")?);
+        reader.tag("void", 0)?;
+        let of_stake = reader.option("stake", |reader| reader.u64("stake"))?;
+        Ok((receive, Output { amount_ucredits, reason, from, ancestor, of_stake, void: None }))
+    }
+}
+
+impl Spending {
+    fn write<'w>(&self, out: &'w mut Writer) -> &'w mut Writer {
+        out.u64(self.epoch).u64(self.cap_ucredits).u64(self.paid_ucredits).u32(self.causes.len() as u32);
+        for (reason, reference, to) in &self.causes {
+            out.u8(*reason as u8).id(reference).account(to);
+        }
+        out
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let cause =
+            |r: &mut Reader<'_>| Ok(((Reason::read(r)?, r.id("reference")?, r.account("payee")?), ()));
+        Ok(Spending {
+            epoch: reader.u64("epoch")?,
+            cap_ucredits: reader.u64("cap")?,
+            paid_ucredits: reader.u64("paid")?,
+            causes: reader.map("causes", cause)?.into_keys().collect(),
+        })
     }
 }
 

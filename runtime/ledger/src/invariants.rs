@@ -60,7 +60,7 @@ impl Ledger {
     pub fn check_refold(&self) -> Result<(), Broken> {
         let mut records: Vec<Record> = self.records().collect();
         records.sort_by_key(Record::id);
-        let mut again = Ledger::from_base(self);
+        let mut again = Ledger::on(self.network().clone(), self.base().clone());
         again.merge(records, crate::Check::Nothing);
         let same = again.root() == self.root() && again.totals() == self.totals();
         ensure("I6", None, same, || "the records fold to another state in another order".into())
@@ -145,9 +145,7 @@ impl Ledger {
             let resolve = &held.record.value.resolve;
             let owner = self.set().chains.get(&resolve.owner);
             let amount = owner.and_then(|chain| chain.values().find_map(|p| lock_amount(p, &resolve.lock)));
-            let open = self.account(&resolve.owner).is_some_and(|a| a.locks.contains_key(&resolve.lock));
-            let counts = held.checked && !open && !self.set().conflicting(&resolve.lock);
-            if !counts {
+            if !held.applied {
                 continue;
             }
             let again = decided.insert(resolve.lock, *id);
@@ -168,7 +166,9 @@ impl Ledger {
         let Some(account) = self.account(treasury) else { return Ok(()) };
         let base = self.base().accounts.get(treasury);
         let (mut balance, first) = base.map_or((0, 0), |a| (a.available_ucredits, a.next_seq));
-        let (mut epoch, mut cap, mut paid) = (None, 0, 0u128);
+        let before = base.and_then(|a| a.spending.as_ref());
+        let mut epoch = before.map(|spending| spending.epoch);
+        let (mut cap, mut paid) = before.map_or((0, 0), |s| (s.cap_ucredits, u128::from(s.paid_ucredits)));
         let ops = self.set().chains.get(treasury).into_iter().flat_map(|c| c.range(first..account.next_seq));
         for (_, place) in ops {
             let op: &Op = &place.op.record.value.op;

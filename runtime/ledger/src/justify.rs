@@ -74,7 +74,7 @@ pub fn uptime(ledger: &Ledger, reference: &Id, worker: &AccountId, now: u64) -> 
     if rest.iter().any(|&byte| byte != 0) || hour >= now / EPOCHS_PER_HOUR {
         return None;
     }
-    let judged = ledger.state().judgements.get(worker)?;
+    let judged = &ledger.account(worker)?.judgements;
     let valid = judged.iter().any(|j| j.0 / EPOCHS_PER_HOUR == hour && j.3 == Outcome::Valid);
     valid.then_some(UPTIME_UCREDITS_PER_HOUR)
 }

@@ -73,6 +73,11 @@ impl Ledger {
     /// The ledger of a network in which nothing has happened.
     pub fn new(network: Arc<Network>) -> Self {
         let state = State::founded(&network);
+        Ledger::on(network, state)
+    }
+
+    /// An empty set over this state.
+    pub(crate) fn on(network: Arc<Network>, state: State) -> Self {
         Ledger {
             network,
             set: Set::default(),
@@ -155,7 +160,7 @@ impl Ledger {
 
     /// How a worker did at one type of task.
     pub fn reputation(&self, worker: &AccountId, task_type: u8) -> Reputation {
-        let judged = self.state.judgements.get(worker).into_iter().flatten();
+        let judged = self.account(worker).map(|a| &a.judgements).into_iter().flatten();
         let seen = judged.filter(|j| j.2 == task_type);
         let seen = seen.map(|&(epoch, id, _, outcome)| Seen { epoch, id: *id.as_bytes(), outcome });
         Reputation::fold(seen)
@@ -164,13 +169,13 @@ impl Ledger {
 
     /// Merkle root over all accounts, ascending (RFC 6962, section 2.1).
     pub fn root(&self) -> Id {
-        Id::from_bytes(merkle::root(&self.leaves()))
+        Id::from_bytes(merkle::root(&self.leaf_hashes()))
     }
 
     /// Proof that an account's leaf is under [`Ledger::root`], with the leaf's bytes and its place.
     pub fn prove(&self, account: &AccountId) -> Option<(Vec<u8>, usize, merkle::Proof)> {
         let index = self.state.accounts.keys().position(|a| a == account)?;
-        let proof = merkle::prove(&self.leaves(), index)?;
+        let proof = merkle::prove(&self.leaf_hashes(), index)?;
         let leaf = self.account(account)?.leaf(account, self.is_frozen(account), &self.taken(account));
         Some((leaf, index, proof))
     }
@@ -204,14 +209,6 @@ impl Ledger {
         self.set.proofs.values().map(|proof| &**proof)
     }
 
-    /// An empty set over the state that another ledger folds from.
-    pub(crate) fn from_base(other: &Ledger) -> Ledger {
-        let state = (*other.base).clone();
-        let mut ledger = Ledger::new(other.network.clone());
-        (ledger.base, ledger.state) = (other.base.clone(), state);
-        ledger
-    }
-
     pub(crate) fn set(&self) -> &Set {
         &self.set
     }
@@ -228,11 +225,13 @@ impl Ledger {
         self.verdicts.taken(account)
     }
 
-    fn leaves(&self) -> Vec<[u8; 32]> {
-        let leaf = |(id, account): (&AccountId, &Account)| {
-            merkle::leaf(&account.leaf(id, self.is_frozen(id), &self.taken(id)))
-        };
-        self.state.accounts.iter().map(leaf).collect()
+    /// Whether a resolve has been applied.
+    pub(crate) fn counts(&self, resolve: &Id) -> bool {
+        self.set.resolves.get(resolve).is_some_and(|held| held.applied)
+    }
+
+    fn leaf_hashes(&self) -> Vec<[u8; 32]> {
+        self.leaves().map(|leaf| merkle::leaf(&leaf)).collect()
     }
 
     fn insert(&mut self, record: Record, check: Check) -> Result<Inserted, Refusal> {
@@ -342,7 +341,8 @@ impl Ledger {
                     resolve.check_signature(id, &authority).ok()?;
                 }
                 let freed = self.state.apply_resolve(&resolve.resolve, id, lock);
-                self.set.resolves.get_mut(id)?.checked = true;
+                let held = self.set.resolves.get_mut(id)?;
+                (held.checked, held.applied) = (true, true);
                 Some(freed)
             }
             Err(Stop::Missing(lock)) => {
@@ -357,6 +357,7 @@ impl Ledger {
     fn rebuild(&mut self) {
         self.state = (*self.base).clone();
         self.waiting.clear();
+        self.set.resolves.values_mut().for_each(|held| held.applied = false);
         let owners: Vec<AccountId> = self.set.chains.keys().copied().collect();
         for account in &owners {
             self.void_chain(account);

@@ -13,7 +13,7 @@
 //! | [`Ledger`] | the set and its fold; merge, balances, root, invariants |
 //! | [`witness`] | what a witness signs, and what it must store first |
 //! | [`curve`], [`price`], [`exposure`], [`reputation`] | the arithmetic of the economy |
-//! | [`receipt`], [`audit`], [`store`] | what is kept: receipts, security events, bytes |
+//! | [`receipt`], [`audit`], [`store`], [`keep`] | what is kept: receipts, security events, bytes, and how the ledger lies in them |
 //!
 //! Pure: time is an epoch, bytes and randomness are arguments. Sources: R. Guerraoui et al., *The Consensus Number of a
 //! Cryptocurrency* (PODC 2019); M. Baudet, G. Danezis, A. Sonnino, *FastPay* (AFT 2020).
@@ -29,6 +29,7 @@ pub mod exposure;
 mod id;
 mod invariants;
 pub mod justify;
+pub mod keep;
 mod ledger;
 pub mod merkle;
 mod network;
@@ -42,13 +43,14 @@ pub mod resolve;
 mod rule;
 mod set;
 pub mod site;
+mod snapshot;
 mod state;
 pub mod store;
 mod verdict;
 mod wire;
 pub mod witness;
 
-pub use account::{Account, Balance, Lock, Opened, Output, Spending, Void};
+pub use account::{Account, Balance, Judgement, Lock, Opened, Output, Spending, Void};
 pub use certificate::{Certificate, Collector, Committee, MAX_WITNESSES, Member, Vote};
 pub use checkpoint::Checkpoint;
 pub use id::Id;
@@ -61,6 +63,7 @@ pub use record::{Certified, Record};
 #[cfg(feature = "mutants")]
 pub use rule::mutants;
 pub use rule::{Refusal, Rule};
+pub use snapshot::SnapshotError;
 pub use state::{Totals, UCREDITS_A_MICRO_CPU_HOUR};
 pub use verdict::Fault;
 pub use wire::DecodeError;

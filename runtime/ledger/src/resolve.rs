@@ -143,14 +143,7 @@ impl Resolve {
             slash_ucredits: reader.u64("slash")?,
             judged: reader.list(MAX_JUDGED, "judged", |reader| {
                 let (worker, task_type) = (reader.account("worker")?, reader.u8("task type")?);
-                let found = reader.u8("outcome")?;
-                let outcome = match found {
-                    0 => Outcome::Valid,
-                    1 => Outcome::Invalid,
-                    2 => Outcome::Timeout,
-                    _ => return Err(DecodeError::Tag { what: "outcome", found }),
-                };
-                Ok(Judged { worker, task_type, outcome })
+                Ok(Judged { worker, task_type, outcome: read_outcome(reader)? })
             })?,
             drawn: match reader.u8("flags")? {
                 0 => false,
@@ -187,6 +180,15 @@ impl SignedResolve {
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(SignedResolve { resolve: Resolve::read(reader)?, signature: reader.signature("signature")? })
+    }
+}
+
+pub(crate) fn read_outcome(reader: &mut Reader<'_>) -> Result<Outcome, DecodeError> {
+    match reader.u8("outcome")? {
+        0 => Ok(Outcome::Valid),
+        1 => Ok(Outcome::Invalid),
+        2 => Ok(Outcome::Timeout),
+        found => Err(DecodeError::Tag { what: "outcome", found }),
     }
 }
 

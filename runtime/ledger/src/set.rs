@@ -42,6 +42,8 @@ pub(crate) struct Place {
 pub(crate) struct Held<T> {
     pub(crate) record: Arc<Certified<T>>,
     pub(crate) checked: bool,
+    /// Of resolves: whether it took its lock away.
+    pub(crate) applied: bool,
 }
 
 /// A certified decision on a lock.
@@ -97,7 +99,7 @@ impl Set {
         }
         let slot = self.chains.slot_or_default(&account);
         let chain = self.chains.at_mut(slot);
-        let held = Held { record, checked };
+        let held = Held { record, checked, applied: false };
         let inserted = match chain.get_mut(&seq) {
             None => {
                 chain.insert(seq, Place { op: held, rivals: Vec::new() });
@@ -122,7 +124,7 @@ impl Set {
             return known.join(&record);
         }
         let rival = self.decide(record.value.resolve.lock, Decision::Resolve(record.id));
-        self.resolves.insert(record.id, Held { record, checked });
+        self.resolves.insert(record.id, Held { record, checked, applied: false });
         self.contradictions |= rival;
         if rival { Inserted::Rival } else { Inserted::Fresh }
     }
@@ -132,7 +134,7 @@ impl Set {
         if let Some(known) = all.iter_mut().find(|held| held.record.id == record.id) {
             return known.join(&record);
         }
-        all.push(Held { record, checked: true });
+        all.push(Held { record, checked: true, applied: false });
         // The smallest id stands first, so that a reader of the first does not see what came first.
         all.sort_by_key(|held| held.record.id);
         let rival = all.len() > 1;

@@ -8,7 +8,7 @@
 //! Each step is prepared on the side, checked whole, and only then written. Nothing here knows in which order values
 //! came; what is missing is named, and the ledger tries again when it is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use identity::AccountId;
 
@@ -16,10 +16,9 @@ use crate::{
     GENESIS, Id, Network,
     account::{Account, Lock, Opened, Output, Spending, Void},
     by_id::{ById, Slot},
-    exposure::{BASE_STAKE_UCREDITS, PAYOUT_LOCK_EPOCHS},
+    exposure::{PAYOUT_LOCK_EPOCHS, stake_first},
     op::{Action, LockKind, LockTerms, Op, Reason, Receive},
     price::treasury_cap_ucredits,
-    reputation::Outcome,
     resolve::{Resolve, payout_lock},
     rule::{Refusal, Rule, enforced, require},
 };
@@ -34,12 +33,7 @@ pub(crate) struct State {
     pub(crate) unbacked: BTreeMap<Void, u128>,
     /// Accepted work to date, in micro CPU-hours.
     pub(crate) compute: u128,
-    /// How workers were judged, by worker.
-    pub(crate) judgements: BTreeMap<AccountId, BTreeSet<Judgement>>,
 }
-
-/// Epoch, resolve, task type, outcome.
-pub(crate) type Judgement = (u64, Id, u8, Outcome);
 
 /// Where all credits are, in micro-credits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,16 +101,21 @@ pub(crate) struct Prepared {
 }
 
 impl State {
-    pub(crate) fn founded(network: &Network) -> Self {
-        let treasury = *network.treasury();
-        let mut state = State {
+    /// No accounts and no credits.
+    pub(crate) fn empty(treasury: AccountId) -> Self {
+        State {
             accounts: ById::default(),
             treasury,
-            totals: Totals { treasury: network.treasury_at_genesis().into(), ..Totals::default() },
+            totals: Totals::default(),
             unbacked: BTreeMap::new(),
             compute: 0,
-            judgements: BTreeMap::new(),
-        };
+        }
+    }
+
+    pub(crate) fn founded(network: &Network) -> Self {
+        let treasury = *network.treasury();
+        let mut state = State::empty(treasury);
+        state.totals.treasury = network.treasury_at_genesis().into();
         state.accounts.get_or_default(&treasury).available_ucredits = network.treasury_at_genesis();
         for a in &network.founding().allocations {
             let account = state.accounts.get_or_default(&a.account);
@@ -292,7 +291,7 @@ impl State {
     fn judge(&mut self, resolve: &Resolve, id: &Id, lock: &Lock) {
         for judged in &resolve.judged {
             let judgement = (resolve.epoch, *id, judged.task_type, judged.outcome);
-            self.judgements.entry(judged.worker).or_default().insert(judgement);
+            self.accounts.get_or_default(&judged.worker).judgements.insert(judgement);
         }
         if lock.terms.kind == LockKind::TaskEscrow {
             let earned = |p: &&crate::resolve::Payout| p.reason.is_earned();
@@ -373,9 +372,9 @@ impl Purse {
     fn earn(&mut self, amount: u64, reason: Reason) -> Result<(), Refusal> {
         let held = self.staked.saturating_add(self.committed);
         let fills = reason == Reason::Reward && enforced(Rule::StakeFirst);
-        let to_stake = if fills { amount.min(BASE_STAKE_UCREDITS.saturating_sub(held)) } else { 0 };
+        let (to_stake, rest) = if fills { stake_first(amount, held) } else { (0, amount) };
         self.staked = add(self.staked, to_stake)?;
-        self.add(amount - to_stake)
+        self.add(rest)
     }
 
     fn return_stake(&mut self, left: u64, claimed: u64) -> Result<(), Refusal> {

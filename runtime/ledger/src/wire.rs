@@ -2,6 +2,8 @@
 //!
 //! One value has one encoding, so a hash of it is its name. Every decoder refuses what the encoder could not have written.
 
+use std::collections::BTreeMap;
+
 use identity::{AccountId, Signature};
 use thiserror::Error;
 
@@ -97,6 +99,19 @@ impl Writer {
         self
     }
 
+    /// 0, or 1 and the value.
+    pub(crate) fn option<T>(
+        &mut self,
+        value: &Option<T>,
+        write: impl for<'w> FnOnce(&'w mut Self, &T) -> &'w mut Self,
+    ) -> &mut Self {
+        self.u8(value.is_some().into());
+        match value {
+            Some(value) => write(self, value),
+            None => self,
+        }
+    }
+
     /// Text of at most 65,535 bytes.
     pub(crate) fn text(&mut self, value: &str) -> &mut Self {
         self.u16(value.len() as u16).bytes(value.as_bytes())
@@ -166,6 +181,43 @@ impl<'a> Reader<'a> {
             return Err(DecodeError::Count { what, found: count, most });
         }
         std::str::from_utf8(self.slice(count, what)?).map_err(|_| DecodeError::Text { what })
+    }
+
+    /// A byte that can only have one value.
+    pub(crate) fn tag(&mut self, what: &'static str, wanted: u8) -> Result<(), DecodeError> {
+        match self.u8(what)? {
+            found if found == wanted => Ok(()),
+            found => Err(DecodeError::Tag { what, found }),
+        }
+    }
+
+    pub(crate) fn option<T>(
+        &mut self,
+        what: &'static str,
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        match self.u8(what)? {
+            0 => Ok(None),
+            1 => read(self).map(Some),
+            found => Err(DecodeError::Tag { what, found }),
+        }
+    }
+
+    /// Entries of ascending keys behind their `u32` count. Nothing is allocated for entries that are not there.
+    pub(crate) fn map<K: Ord, V>(
+        &mut self,
+        what: &'static str,
+        mut read: impl FnMut(&mut Self) -> Result<(K, V), DecodeError>,
+    ) -> Result<BTreeMap<K, V>, DecodeError> {
+        let mut map = BTreeMap::new();
+        for _ in 0..self.u32(what)? {
+            let (key, value) = read(self)?;
+            if map.last_key_value().is_some_and(|(last, _)| *last >= key) {
+                return Err(DecodeError::Order { what });
+            }
+            map.insert(key, value);
+        }
+        Ok(map)
     }
 
     /// A list of at most `most` entries behind its `u8` count. Nothing is allocated for entries that are not there.

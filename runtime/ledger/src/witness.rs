@@ -4,7 +4,10 @@
 //! proposal -> consider -> Unsent { writes, vote } -> the shell stores the writes -> stored() -> the vote leaves
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use identity::{AccountId, SecretKey};
 use thiserror::Error;
@@ -87,13 +90,17 @@ impl Witness {
     pub fn consider_op(&mut self, ledger: &Ledger, op: &SignedOp, now: u64) -> Result<Unsent, Refused> {
         let id = op.op.id(ledger.network().id());
         let (account, seq) = (op.op.account, op.op.seq);
-        op.op.check_alone(ledger.network().treasury())?;
-        self.check_epoch(ledger, op.op.epoch, now)?;
-        check_owner(ledger.network(), ledger.state(), op, &id)?;
         let place = Place::Op(account, seq);
         if let Some(vote) = self.repeat(ledger, &place, &id) {
             return Ok(vote);
         }
+        let treasury = ledger.network().treasury();
+        op.op.check_alone(treasury)?;
+        // An owner sends again what it signed before an outage: were that too old, it could only sign another operation
+        // for the seq, which is a fork.
+        let oldest = if account == *treasury { now.saturating_sub(1) } else { 0 };
+        self.check_epoch(ledger, op.op.epoch, oldest..=now)?;
+        check_owner(ledger.network(), ledger.state(), op, &id)?;
         self.check_fork(ledger, op, &id)?;
         require(Rule::NotFrozen, !ledger.is_frozen(&account))?;
         require(Rule::ForkStops, !self.stopped.contains(&account))?;
@@ -123,12 +130,12 @@ impl Witness {
         now: u64,
     ) -> Result<Unsent, Refused> {
         let (id, value) = (resolve.resolve.id(ledger.network().id()), &resolve.resolve);
-        value.check_alone()?;
-        self.check_epoch(ledger, value.epoch, now)?;
         let place = Place::Lock(value.lock);
         if let Some(vote) = self.repeat(ledger, &place, &id) {
             return Ok(vote);
         }
+        value.check_alone()?;
+        self.check_epoch(ledger, value.epoch, now.saturating_sub(1)..=now)?;
         self.check_decided(ledger, resolve)?;
         let lock = ledger.state().prepare_resolve(value).map_err(|stop| stop.refusal(Rule::LockOpen))?;
         let burned = lock.terms.kind.is_stake() && ledger.is_frozen(&value.owner);
@@ -153,13 +160,12 @@ impl Witness {
         now: u64,
     ) -> Result<Unsent, Refused> {
         let id = checkpoint.id(ledger.network().id());
-        let member = self.is_member(ledger, checkpoint.epoch);
-        require(Rule::CommitteeCurrent, member)?;
-        require(Rule::EpochCurrent, checkpoint.epoch < now)?;
         let place = Place::Epoch(checkpoint.epoch);
         if let Some(vote) = self.repeat(ledger, &place, &id) {
             return Ok(vote);
         }
+        require(Rule::CommitteeCurrent, self.is_member(ledger, checkpoint.epoch))?;
+        require(Rule::EpochCurrent, checkpoint.epoch < now)?;
         require(Rule::OneVotePerEpoch, !self.votes.contains_key(&place))?;
         let own = ledger.draft_checkpoint(checkpoint.epoch);
         require(Rule::CheckpointFollows, checkpoint.previous == own.previous)?;
@@ -169,8 +175,8 @@ impl Witness {
     }
 
     /// W1 and W8.
-    fn check_epoch(&self, ledger: &Ledger, epoch: u64, now: u64) -> Result<(), Refusal> {
-        require(Rule::EpochCurrent, epoch == now || epoch.checked_add(1) == Some(now))?;
+    fn check_epoch(&self, ledger: &Ledger, epoch: u64, allowed: RangeInclusive<u64>) -> Result<(), Refusal> {
+        require(Rule::EpochCurrent, allowed.contains(&epoch))?;
         require(Rule::CommitteeCurrent, self.is_member(ledger, epoch))
     }
 

@@ -11,6 +11,9 @@ pub mod machine;
 pub mod model;
 #[cfg(feature = "reference")]
 pub mod reference;
+pub mod solo;
+pub mod store;
+pub mod wallet;
 
 pub use engine::{Backend, Device, Fallback, Status};
 pub use kernels_cpu::Level;

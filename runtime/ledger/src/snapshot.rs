@@ -1,0 +1,112 @@
+//! Snapshots: the leaves behind a certified checkpoint, from which a ledger goes on without the operations before it.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::{
+    Checkpoint, GENESIS, Id, Ledger, Network, Record, Refusal,
+    account::Account,
+    merkle,
+    record::Certified,
+    state::{State, Totals},
+    wire::DecodeError,
+};
+
+/// Why a ledger cannot go on from a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SnapshotError {
+    /// The witnesses did not certify the checkpoint.
+    #[error("the checkpoint is not certified: {0}")]
+    Refusal(#[from] Refusal),
+    /// A leaf is not canonical.
+    #[error("a leaf is damaged: {0}")]
+    Decode(#[from] DecodeError),
+    /// The leaves, or the ledger's state, do not have the checkpoint's root.
+    #[error("the state does not have the root that the checkpoint certifies")]
+    Root,
+    /// The set holds proofs or contradictions, whose verdicts need the operations.
+    #[error("proofs of misbehaviour are open: the operations behind them are kept")]
+    Verdicts,
+    /// The accounts hold more than there is.
+    #[error("the leaves hold more credits than there are")]
+    TooMuch,
+}
+
+impl Ledger {
+    /// The leaves of every account in ascending order: with a certified checkpoint of their root, all that a ledger needs.
+    pub fn leaves(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        self.accounts().map(|(id, account)| account.leaf(id, self.is_frozen(id), &self.taken(id)))
+    }
+
+    /// A ledger that goes on from a certified checkpoint and the leaves behind it.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub fn from_snapshot(
+        network: Arc<Network>,
+        checkpoint: &Arc<Certified<Checkpoint>>,
+        leaves: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Result<Self, SnapshotError> {
+        Record::Checkpoint(checkpoint.clone()).check(&network)?;
+        let leaves: Vec<Vec<u8>> = leaves.into_iter().collect();
+        let hashes: Vec<[u8; 32]> = leaves.iter().map(|leaf| merkle::leaf(leaf)).collect();
+        let value = &checkpoint.value;
+        if leaves.len() as u64 != value.accounts || Id::from_bytes(merkle::root(&hashes)) != value.root {
+            return Err(SnapshotError::Root);
+        }
+        let mut state = State::empty(*network.treasury());
+        state.compute = value.compute.into();
+        for leaf in &leaves {
+            let (id, account) = Account::read_leaf(leaf)?;
+            *state.accounts.get_or_default(&id) = account;
+        }
+        state.totals = totals(&state).ok_or(SnapshotError::TooMuch)?;
+        let mut ledger = Ledger::on(network, state);
+        ledger.merge([Record::Checkpoint(checkpoint.clone())], crate::Check::Nothing);
+        Ok(ledger)
+    }
+
+    /// Drops the operations and resolves behind a certified checkpoint of this very state. Checkpoints and what does not
+    /// count yet stay.
+    ///
+    /// # Errors
+    /// [`SnapshotError`]; the ledger is unchanged.
+    pub fn prune(&mut self, checkpoint: &Arc<Certified<Checkpoint>>) -> Result<(), SnapshotError> {
+        if self.set().has_verdicts() {
+            return Err(SnapshotError::Verdicts);
+        }
+        let network = self.network().clone();
+        let mut pruned = Ledger::from_snapshot(network, checkpoint, self.leaves())?;
+        let kept: Vec<Record> = self.records().filter(|record| self.is_open(record)).collect();
+        pruned.merge(kept, crate::Check::Nothing);
+        *self = pruned;
+        Ok(())
+    }
+
+    /// Whether a record has a say in what comes.
+    fn is_open(&self, record: &Record) -> bool {
+        match record {
+            Record::Op(r) => {
+                self.account(&r.value.op.account).is_none_or(|account| r.value.op.seq >= account.next_seq)
+            }
+            Record::Resolve(r) => !self.counts(&r.id),
+            Record::Checkpoint(_) | Record::Proof(_) => true,
+        }
+    }
+}
+
+/// Totals of a state without verdicts. What the accounts do not hold is burned.
+fn totals(state: &State) -> Option<Totals> {
+    let mut totals = Totals::default();
+    for (id, account) in state.accounts.iter() {
+        let purse = if *id == state.treasury { &mut totals.treasury } else { &mut totals.available };
+        *purse += u128::from(account.available_ucredits);
+        totals.staked += u128::from(account.staked_ucredits);
+        totals.locked += account.locks.values().map(|lock| lock.backed()).sum::<u128>();
+        totals.in_flight += account.inbox.values().map(|o| u128::from(o.amount_ucredits)).sum::<u128>();
+    }
+    let held = u128::try_from(totals.sum()).ok()?;
+    totals.burned = u128::from(GENESIS).checked_sub(held)?;
+    Some(totals)
+}
