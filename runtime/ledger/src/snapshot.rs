@@ -57,8 +57,12 @@ impl Ledger {
         }
         let mut state = State::empty(*network.treasury());
         state.compute = value.compute.into();
+        let mut last = None;
         for leaf in &leaves {
             let (id, account) = Account::read_leaf(leaf)?;
+            if last.replace(id).is_some_and(|last| last >= id) {
+                return Err(DecodeError::Order { what: "leaves" }.into());
+            }
             *state.accounts.get_or_default(&id) = account;
         }
         state.totals = totals(&state).ok_or(SnapshotError::TooMuch)?;
