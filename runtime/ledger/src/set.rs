@@ -90,6 +90,19 @@ impl Set {
         }
     }
 
+    /// Whether its maker's signature is known to be good, of a record that is there.
+    pub(crate) fn is_checked(&self, record: &Record) -> bool {
+        match record {
+            Record::Op(r) => {
+                let op = &r.value.op;
+                let place = self.chains.get(&op.account).and_then(|chain| chain.get(&op.seq));
+                place.and_then(|p| p.all().find(|held| held.record.id == r.id)).is_some_and(|held| held.checked)
+            }
+            Record::Resolve(r) => self.resolves.get(&r.id).is_some_and(|held| held.checked),
+            Record::Checkpoint(_) | Record::Proof(_) => true,
+        }
+    }
+
     pub(crate) fn insert_op(&mut self, record: Arc<Certified<SignedOp>>, checked: bool) -> (Slot, Inserted) {
         let op = &record.value.op;
         let (account, seq) = (op.account, op.seq);

@@ -1,8 +1,9 @@
 //! Payments, stakes and rewards on their straight way, with 1, 4 and 7 witnesses.
 
+use identity::Signature;
 use ledger::{
     Check, Fault, Id, Ledger, MICRO, Record, Rule,
-    op::{Action, LockKind, Reason},
+    op::{Action, LockKind, Reason, SignedOp},
     proof::Proof,
     reputation::Outcome,
     resolve::{Judged, Payout},
@@ -94,6 +95,19 @@ fn a_vote_without_a_readable_body_still_binds() {
         assert_eq!(refused.refusal.rule, Rule::OneVotePerSequence);
         assert_eq!(refused.proof, None);
     }
+}
+
+/// Votes are good and the owner's signature is not: it does not count, also not for who folds the set anew.
+#[test]
+fn what_the_owner_did_not_sign_does_not_count() {
+    let mut town = Town::new(4, 2);
+    let op = town.signed(&key(1), pay(&key(2), MICRO));
+    let votes: Vec<_> = town.ask(&op).into_iter().map(Result::unwrap).collect();
+    let forged = SignedOp { signature: Signature::from_bytes([1; 64]), ..op };
+    let (record, before) = (town.certify(forged, &votes), town.ledger.root());
+    town.merge(&record);
+    assert_eq!((town.ledger.root(), town.ledger.orphans()), (before, 1));
+    town.ledger.check_refold().unwrap();
 }
 
 #[test]
