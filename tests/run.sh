@@ -11,6 +11,7 @@ need() { command -v "$1" >/dev/null || packages+=("${@:2}"); }
 need qemu-aarch64 qemu-user
 need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 need cc gcc libc6-dev
+need c++ g++
 need node nodejs
 need pip3 python3-pip
 ls /usr/share/vulkan/icd.d/lvp_icd*.json >/dev/null 2>&1 || packages+=(mesa-vulkan-drivers)
@@ -48,6 +49,10 @@ if cargo nextest --version >/dev/null 2>&1; then
 else
   cargo test --workspace --locked
 fi
+
+step "fuzzing"
+(cd tests/fuzz && cargo test --lib --locked)
+bash tests/fuzz/run.sh 4
 
 step "against the published f32 model"
 cargo test --release -p edge-net --features reference --test reference --locked

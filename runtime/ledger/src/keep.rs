@@ -149,7 +149,7 @@ pub fn network(store: &dyn Store) -> Result<Network, KeepError> {
     Ok(network)
 }
 
-/// The ledger that a store holds. With [`Check::Nothing`], signatures are taken for granted: they were checked before they
+/// The ledger that a store holds. With [`Check::Makers`], certificates are taken for granted: they were checked before they
 /// were stored.
 ///
 /// # Errors

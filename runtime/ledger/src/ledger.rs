@@ -23,13 +23,15 @@ use crate::{
 /// Operations may be this far ahead of their chain and still be kept.
 pub const MAX_AHEAD: u64 = 1_000;
 
-/// Whether certificates and proofs of what comes in are checked. The signatures of owners and authorities always are, when
-/// their turn comes: what a bad quorum certified without them is kept, and must not count after a restart either.
+/// Which signatures of what comes in are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
     /// All of them: what comes from others.
     Signatures,
-    /// None: what this node checked and stored itself.
+    /// Those of owners and authorities, when their turn comes: what this node stored itself. What a bad quorum certified
+    /// without them is stored too, and must not count after a restart either.
+    Makers,
+    /// None: what is known to count.
     Nothing,
 }
 
@@ -244,13 +246,13 @@ impl Ledger {
         let inserted = match record {
             Record::Op(r) => {
                 let account = r.value.op.account;
-                let (slot, inserted) = self.set.insert_op(r);
+                let (slot, inserted) = self.set.insert_op(r, check == Check::Nothing);
                 self.settle(inserted, Waiter::Chain(account, slot));
                 inserted
             }
             Record::Resolve(r) => {
                 let waiter = Waiter::Resolve(r.id);
-                let inserted = self.set.insert_resolve(r);
+                let inserted = self.set.insert_resolve(r, check == Check::Nothing);
                 self.settle(inserted, waiter);
                 inserted
             }

@@ -114,7 +114,22 @@ impl Set {
         }
     }
 
-    pub(crate) fn insert_op(&mut self, record: Arc<Certified<SignedOp>>) -> (Slot, Inserted) {
+    /// Whether its maker's signature is known to be good, of a record that is there.
+    pub(crate) fn is_checked(&self, record: &Record) -> bool {
+        match record {
+            Record::Op(r) => {
+                let op = &r.value.op;
+                let place = self.chains.get(&op.account).and_then(|chain| chain.get(&op.seq));
+                place
+                    .and_then(|p| p.all().find(|held| held.record.id == r.id))
+                    .is_some_and(|held| held.checked)
+            }
+            Record::Resolve(r) => self.resolves.get(&r.id).is_some_and(|held| held.checked),
+            Record::Checkpoint(_) | Record::Proof(_) => true,
+        }
+    }
+
+    pub(crate) fn insert_op(&mut self, record: Arc<Certified<SignedOp>>, checked: bool) -> (Slot, Inserted) {
         let op = &record.value.op;
         let (account, seq) = (op.account, op.seq);
         let mut rival = false;
@@ -126,7 +141,7 @@ impl Set {
         let id = record.id;
         let inserted = match chain.get_mut(&seq) {
             None => {
-                let op = Held { record, checked: false, applied: false };
+                let op = Held { record, checked, applied: false };
                 chain.insert(seq, Place { op, rivals: Vec::new() });
                 Inserted::Fresh
             }
@@ -141,7 +156,11 @@ impl Set {
         }
     }
 
-    pub(crate) fn insert_resolve(&mut self, record: Arc<Certified<SignedResolve>>) -> Inserted {
+    pub(crate) fn insert_resolve(
+        &mut self,
+        record: Arc<Certified<SignedResolve>>,
+        checked: bool,
+    ) -> Inserted {
         if let Some(known) = self.resolves.get_mut(&record.id) {
             let joined = known.join(&record);
             return if self.spare_resolves.keep(known, record) { Inserted::Fresh } else { joined };
@@ -152,7 +171,7 @@ impl Set {
         let payouts = 0..resolve.payouts.len();
         let void =
             self.contradictions && payouts.into_iter().any(|i| self.conflicting(&payout_lock(&id, i as u8)));
-        self.resolves.insert(id, Held { record, checked: false, applied: false });
+        self.resolves.insert(id, Held { record, checked, applied: false });
         if rival || void { Inserted::Rival } else { Inserted::Fresh }
     }
 

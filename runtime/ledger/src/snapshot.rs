@@ -58,8 +58,12 @@ impl Ledger {
         }
         let mut state = State::empty(*network.treasury());
         state.compute = value.compute.into();
+        let mut last = None;
         for leaf in &leaves {
             let (id, account) = Account::read_leaf(leaf)?;
+            if last.replace(id).is_some_and(|last| last >= id) {
+                return Err(DecodeError::Order { what: "leaves" }.into());
+            }
             *state.accounts.get_or_default(&id) = account;
         }
         state.totals = totals(&state).ok_or(SnapshotError::TooMuch)?;
@@ -81,7 +85,7 @@ impl Ledger {
         let mut pruned = Ledger::from_snapshot(network, checkpoint, self.leaves())?;
         let epoch = checkpoint.value.epoch;
         let kept: Vec<Record> = self.records().filter(|record| self.is_open(record, epoch)).collect();
-        pruned.merge(kept, crate::Check::Nothing);
+        pruned.merge(kept, crate::Check::Makers);
         *self = pruned;
         Ok(())
     }

@@ -205,16 +205,18 @@ impl Witness {
     /// W3 and W7: another value of this owner for this seq, voted for or certified.
     fn check_fork(&mut self, ledger: &Ledger, op: &SignedOp, id: &Id) -> Result<(), Refused> {
         let (account, seq) = (op.op.account, op.op.seq);
-        let voted = self.votes.get(&Place::Op(account, seq));
-        let voted = voted.and_then(|voted| SignedOp::decode(&voted.body).ok());
-        let chain = ledger.set().chains.get(&account);
-        let certified = chain.and_then(|c| c.get(&seq)).map(|place| place.op.record.value.clone());
-        let network = ledger.network().id();
-        let Some(other) = voted.or(certified).filter(|other| other.op.id(network) != *id) else {
+        let (network, chain) = (ledger.network().id(), ledger.set().chains.get(&account));
+        let voted = self.votes.get(&Place::Op(account, seq)).filter(|voted| voted.value != *id);
+        let certified = chain.and_then(|c| c.get(&seq)).map(|place| &place.op.record).filter(|r| r.id != *id);
+        if voted.is_none() && certified.is_none() {
             return Ok(());
-        };
+        }
+        // The vote's value decides; its body, from a store, only serves the proof.
+        let voted = voted.and_then(|voted| SignedOp::decode(&voted.body).ok());
+        let other = voted.or(certified.map(|r| r.value.clone()));
         let signer = ledger.account(&account).map_or(account, |a| a.signer(&account));
-        let proof = Proof::fork(network, signer, op.clone(), other).ok().map(Box::new);
+        let proof =
+            other.and_then(|other| Proof::fork(network, signer, op.clone(), other).ok()).map(Box::new);
         if proof.is_some() && enforced(Rule::ForkStops) {
             self.stopped.insert(account);
         }

@@ -121,7 +121,7 @@ impl Solo {
         if !witnesses.iter().any(|(witness, _)| *witness == account) {
             return Err(SoloError::NotWitness { account });
         }
-        let ledger = keep::ledger(&store, Arc::new(network), Check::Nothing)?;
+        let ledger = keep::ledger(&store, Arc::new(network), Check::Makers)?;
         let key = || SecretKey::from_seed(*operator.key.seed());
         let witness = Witness::new(key(), keep::votes(&store)?);
         let log = Log::resume(audit::verify(audit_entries(&store)?)?);

@@ -115,7 +115,11 @@ impl Prekeys {
         let key = account.public_key().map_err(|_| DecodeError::Field { what: "the account is no key" })?;
         let mut held = Vec::with_capacity(count);
         for _ in 0..count {
-            let secret = suite::secret_of(&Zeroizing::new(reader.array()?));
+            let bytes = Zeroizing::new(reader.array()?);
+            let secret = suite::secret_of(&bytes);
+            if suite::bytes_of(&secret) != bytes {
+                return Err(DecodeError::Field { what: "a prekey's secret is not in its one form" });
+            }
             let uses = reader.number_u32()?;
             let signed = SignedPrekey::decode(reader.slice(PREKEY_BYTES)?)?;
             if signed.account != account || suite::public_of(&secret) != signed.public {

@@ -1,14 +1,16 @@
 //! Payments, stakes and rewards on their straight way, with 1, 4 and 7 witnesses.
 
+use identity::Signature;
 use ledger::{
-    Check, Fault, Ledger, MICRO, Record, Rule,
-    op::{Action, LockKind, Reason},
+    Check, Fault, Id, Ledger, MICRO, Record, Rule,
+    op::{Action, LockKind, Reason, SignedOp},
     proof::Proof,
     reputation::Outcome,
     resolve::{Judged, Payout},
+    witness::{Place, Voted, Witness},
 };
 
-use crate::support::{START_UCREDITS, Town, authority, key, lock, pay, resolve};
+use crate::support::{START_UCREDITS, Town, authority, key, lock, pay, resolve, witness_key};
 
 #[test]
 fn a_payment_is_in_flight_until_it_is_received() {
@@ -77,6 +79,34 @@ fn a_second_value_for_a_seq_is_refused_and_proves_the_fork() {
     assert_eq!(town.ledger.totals().burned, u128::from(100 * MICRO));
     let faults: Vec<_> = town.ledger.faults().collect();
     assert!(matches!(faults[..], [(who, Fault::Forked(_))] if *who == a.account()));
+    town.ledger.check_refold().unwrap();
+}
+
+/// What a witness remembers is the value; a store may give the body back in any state.
+#[test]
+fn a_vote_without_a_readable_body_still_binds() {
+    let mut town = Town::new(4, 2);
+    let op = town.signed(&key(1), pay(&key(2), MICRO));
+    let place = Place::Op(op.op.account, op.op.seq);
+    for body in [Vec::new(), vec![1, 2, 3], op.encode()] {
+        let voted = Voted { value: Id::ZERO, body };
+        town.witnesses = vec![Witness::new(witness_key(0), [(place, voted)])];
+        let refused = town.ask(&op).pop().unwrap().unwrap_err();
+        assert_eq!(refused.refusal.rule, Rule::OneVotePerSequence);
+        assert_eq!(refused.proof, None);
+    }
+}
+
+/// Votes are good and the owner's signature is not: it does not count, also not for who folds the set anew.
+#[test]
+fn what_the_owner_did_not_sign_does_not_count() {
+    let mut town = Town::new(4, 2);
+    let op = town.signed(&key(1), pay(&key(2), MICRO));
+    let votes: Vec<_> = town.ask(&op).into_iter().map(Result::unwrap).collect();
+    let forged = SignedOp { signature: Signature::from_bytes([1; 64]), ..op };
+    let (record, before) = (town.certify(forged, &votes), town.ledger.root());
+    town.merge(&record);
+    assert_eq!((town.ledger.root(), town.ledger.orphans()), (before, 1));
     town.ledger.check_refold().unwrap();
 }
 
