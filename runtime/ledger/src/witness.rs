@@ -307,6 +307,6 @@ impl Stop {
 }
 
 /// What a vote to let a lock run out is a vote for.
-fn expired(lock: &Id) -> Id {
+pub fn expired(lock: &Id) -> Id {
     Id::hash("edgenet/expired/v1", &[lock.as_bytes()])
 }
