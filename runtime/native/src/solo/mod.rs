@@ -30,7 +30,7 @@ use crate::{
 use log::{event, put_event};
 
 pub use log::{LogError, audit_entries, log_damage};
-pub use verify::{VerifyError, verify};
+pub use verify::{VerifyError, network, read, verify};
 
 /// What a submitter is granted on a network of one machine, in micro-credits.
 pub const GRANT_UCREDITS: u64 = 100 * MICRO;
@@ -142,7 +142,7 @@ impl Solo {
     }
 
     fn on(store: RedbStore, operator: &Wallet, now: u64) -> Result<Self, SoloError> {
-        let network = keep::network(&store)?;
+        let network = network(&store)?;
         let account = operator.account();
         let members = network.committee(u64::MAX).members();
         if !members.iter().any(|member| member.account == account) {

@@ -1,11 +1,11 @@
 //! What a single witness's store can be asked beyond the ledger's own rules: whether its votes and its records agree.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ledger::{
-    Id, Ledger, Record, keep,
+    Check, Id, Ledger, Network, Record, keep,
     keep::KeepError,
-    store::Store,
+    store::{META_NETWORK, Store, StoreError, Table},
     witness::{Place, Voted, expired},
 };
 use thiserror::Error;
@@ -32,6 +32,14 @@ pub enum VerifyError {
         /// The record.
         record: Id,
     },
+    /// An operation is stored as what its owner signed, and another was certified: sent again, it would be a fork.
+    #[error("the record {record} is certified, and its owner signed {own} in its place as this store has it")]
+    Own {
+        /// The record.
+        record: Id,
+        /// What the owner signed.
+        own: Id,
+    },
     /// A vote certified a record, and the record is gone.
     #[error("the witness of this store certified {voted}, and its record is missing")]
     NoRecord {
@@ -40,13 +48,43 @@ pub enum VerifyError {
     },
 }
 
+/// The ledger that a store holds, of the network that the store was made for. What was stored is taken for checked.
+///
+/// # Errors
+/// What is wrong with the first record that is not as it was written, or with the founding.
+pub fn read(store: &dyn Store) -> Result<Ledger, KeepError> {
+    keep::ledger(store, Arc::new(network(store)?), Check::Nothing)
+}
+
+/// The network that a store was made for: the founding can be replaced, what the store was made for cannot.
+///
+/// # Errors
+/// As [`keep::network`], and [`StoreError::OtherNetwork`].
+pub fn network(store: &dyn Store) -> Result<Network, KeepError> {
+    let network = keep::network(store)?;
+    let own = store.get(Table::Meta, META_NETWORK)?.and_then(|own| own.try_into().ok()).unwrap_or_default();
+    match *network.id().as_bytes() {
+        asked if asked != own => Err(StoreError::OtherNetwork { found: own, asked }.into()),
+        _ => Ok(network),
+    }
+}
+
 /// Replays a store: [`keep::verify`], and where it is that of a network's only witness, its votes against its records. The
 /// witness keeps a vote and the record it makes in one write, so neither is ever there alone.
 ///
 /// # Errors
 /// The first thing that does not hold.
 pub fn verify(store: &dyn Store) -> Result<Ledger, VerifyError> {
+    network(store)?;
     let ledger = keep::verify(store)?;
+    for record in ledger.records() {
+        let Record::Op(r) = &record else { continue };
+        let own = keep::own(store, &r.value.op.account, r.value.op.seq)?;
+        match own.map(|own| own.op.id(ledger.network().id())) {
+            Some(own) if own != r.id => return Err(VerifyError::Own { record: r.id, own }),
+            _ => {}
+        }
+    }
     let votes: BTreeMap<Place, Voted> = keep::votes(store)?.into_iter().collect();
     let network = ledger.network();
     let (first, last) = (network.committee(0), network.committee(u64::MAX));

@@ -1,7 +1,7 @@
 //! `edge-net ledger`: founding a network of one machine, replaying and listing a store.
 
 use edge_net::{
-    solo::{Solo, VerifyError, verify},
+    solo::{self, Solo, VerifyError, verify},
     store::RedbStore,
     wallet::Wallet,
 };
@@ -9,7 +9,7 @@ use identity::AccountId;
 use ledger::{
     Account, GENESIS, Ledger, MICRO, Record, Totals, curve,
     exposure::Standing,
-    keep::{self, KeepError},
+    keep::KeepError,
     store::{Store, Table},
 };
 use serde::Serialize;
@@ -107,7 +107,7 @@ fn founding(args: &LedgerFounding, terminal: &mut Terminal) -> Result<(), Failur
     not_both(args.json, &args.out)?;
     let path = args.store.path()?;
     let store = RedbStore::open_any(&path).map_err(failed)?;
-    let network = keep::network(&store).map_err(|damage| damaged(&path, &store, &damage))?;
+    let network = solo::network(&store).map_err(|damage| damaged(&path, &store, &damage))?;
     write_new(&args.out, &network.founding().encode())?;
     if network.committee(u64::MAX).from_epoch > 0 {
         terminal.warn("the witnesses changed since the founding: it checks no receipt of later ones");
@@ -162,7 +162,9 @@ fn replay(args: &LedgerLook) -> Result<(), Failure> {
     let store = RedbStore::open_any(&path).map_err(failed)?;
     let ledger = match verify(&store) {
         Ok(ledger) => ledger,
-        Err(VerifyError::Keep(KeepError::Store(error))) => return Err(failed(error)),
+        Err(VerifyError::Keep(KeepError::Store(error))) => {
+            return Err(Failure::Failed(format!("store {}: {error}", path.display())));
+        }
         Err(damage) => return Err(damaged(&path, &store, &damage)),
     };
     let verified = Verified::of(&ledger, store.len(Table::Votes).map_err(failed)?);

@@ -13,12 +13,11 @@ use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use ::ledger::{Check, Ledger, keep, keep::KeepError, store::Store};
+use ::ledger::{Ledger, store::Store};
 use edge_net::{
-    solo::{Solo, log_damage},
+    solo::{self, Solo, log_damage},
     store::RedbStore,
     wallet::{Wallet, WalletError, write_secret},
 };
@@ -94,11 +93,7 @@ impl Look {
 /// A ledger to read. What was stored is taken for checked; damage that shows is logged in the store.
 fn read_ledger(path: &Path) -> Result<Ledger, Failure> {
     let store = RedbStore::open_any(path).map_err(failed)?;
-    let read = |store: &RedbStore| {
-        let network = Arc::new(keep::network(store)?);
-        keep::ledger(store, network, Check::Nothing)
-    };
-    read(&store).map_err(|damage: KeepError| damaged(path, &store, &damage))
+    solo::read(&store).map_err(|damage| damaged(path, &store, &damage))
 }
 
 /// Logs what is the matter with a store, and says it.

@@ -1,7 +1,7 @@
 //! `edge-net wallet`: keys, balances, history, payments.
 
 use edge_net::{
-    history::{Line, history},
+    history::{Line, What, history},
     solo::Solo,
     wallet::Wallet,
 };
@@ -82,7 +82,10 @@ fn create(args: &WalletCreate, terminal: &mut Terminal) -> Result<(), Failure> {
     wallet.create(&path).map_err(failed)?;
     note(
         terminal,
-        &format!("{}: a key; whoever has it is the account, without it it is lost", path.display()),
+        &format!(
+            "{}: whoever has this file is the account, and without it the account is lost",
+            path.display()
+        ),
     );
     match args.json {
         true => print_json(&Made::new(&wallet, &path)),
@@ -310,7 +313,12 @@ fn history_line(line: &Line) -> String {
         what += &format!(" {}", kind.name());
     }
     if let Some(account) = line.counterpart {
-        what += &format!(" {} {account}", if line.amount_ucredits > 0 { "from" } else { "to" });
+        let way = match line.what {
+            What::Opened => "referred by",
+            What::Sent | What::KeyRotated => "to",
+            _ => "from",
+        };
+        what += &format!(" {way} {account}");
     }
     if let Some(reason) = line.reason {
         what += &format!(" ({})", reason.name());
