@@ -55,6 +55,11 @@ pub enum ReceiptError {
 }
 
 impl Receipt {
+    /// Which of the record's payments it is a receipt of.
+    pub fn index(&self) -> u8 {
+        self.index
+    }
+
     /// Checks votes and content and tells what is proved.
     ///
     /// # Errors

@@ -131,10 +131,7 @@ impl SiteRecord {
     }
 
     fn check_fields(&self) -> Result<(), SiteError> {
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
-        if !(1..=MAX_TEXT_BYTES).contains(&self.label.len()) || !self.label.bytes().all(allowed) {
-            return Err(SiteError::Label);
-        }
+        check_label(&self.label)?;
         if self.share_ppm > 1_000_000 {
             return Err(SiteError::Share { found: self.share_ppm });
         }
@@ -159,6 +156,16 @@ impl SiteRecord {
 /// The name of a site by its label.
 pub fn site(label: &str) -> Id {
     Id::hash("edgenet/label/v1", &[label.as_bytes()])
+}
+
+/// Checks the characters of a label.
+///
+/// # Errors
+/// [`SiteError::Label`].
+pub fn check_label(label: &str) -> Result<(), SiteError> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
+    let fine = (1..=MAX_TEXT_BYTES).contains(&label.len()) && label.bytes().all(allowed);
+    if fine { Ok(()) } else { Err(SiteError::Label) }
 }
 
 fn check_entries(

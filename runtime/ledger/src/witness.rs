@@ -334,6 +334,6 @@ fn check_lock(ledger: &Ledger, resolve: &SignedResolve, id: &Id, lock: &Lock) ->
 }
 
 /// What a vote to let a lock run out is a vote for.
-fn expired(lock: &Id) -> Id {
+pub fn expired(lock: &Id) -> Id {
     Id::hash("edgenet/expired/v1", &[lock.as_bytes()])
 }

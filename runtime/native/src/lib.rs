@@ -5,6 +5,7 @@
 
 pub mod aead;
 mod files;
+pub mod history;
 pub mod host;
 pub mod local;
 pub mod machine;

@@ -1,5 +1,6 @@
 //! What can be asked for.
 
+pub(crate) mod economy;
 pub(crate) mod tasks;
 
 use std::{num::NonZeroUsize, path::PathBuf, str::FromStr, thread};
@@ -41,6 +42,15 @@ pub(crate) enum Command {
     /// Run untrusted WebAssembly, metered by fuel
     #[command(subcommand)]
     Sandbox(tasks::Sandbox),
+    /// Keys, balances, payments, receipts and backups
+    #[command(subcommand)]
+    Wallet(economy::Wallet),
+    /// Found, replay and list ledgers; sign records of sites
+    #[command(subcommand)]
+    Ledger(economy::Ledger),
+    /// Show and check the log of security events
+    #[command(subcommand)]
+    Audit(economy::Audit),
     /// List devices, features, limits and self-tests, and why a device is chosen
     Doctor(Doctor),
     /// List, fetch, make and check models

@@ -3,6 +3,7 @@
 mod args;
 mod crypt;
 mod doctor;
+mod economy;
 mod embed;
 mod failure;
 mod fidelity;
@@ -45,6 +46,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Decrypt(crypt) => crypt::decrypt(crypt, &mut terminal),
         Command::Match(task) => matching::run(task, &mut terminal),
         Command::Sandbox(sandbox) => sandbox::run(sandbox, &mut terminal),
+        Command::Wallet(wallet) => economy::wallet::run(wallet, &mut terminal),
+        Command::Ledger(ledger) => economy::ledger::run(ledger, &mut terminal),
+        Command::Audit(audit) => economy::audit::run(audit),
         Command::Model(model) => model::run(model, &mut terminal),
         Command::Completions { shell } => completions(*shell),
     };

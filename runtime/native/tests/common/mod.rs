@@ -68,6 +68,7 @@ impl Sandbox {
             // Mesa's device selection would look for a display and complain on stderr that there is none.
             .env("NODEVICE_SELECT", "1")
             .env("HOME", &self.root)
+            .env_remove("XDG_DATA_HOME")
             .env("PATH", self.root.join("bin"));
         command
     }
