@@ -69,8 +69,9 @@ pub struct Refused {
 pub struct Witness {
     key: SecretKey,
     votes: BTreeMap<Place, Voted>,
-    /// Accounts seen forking, until the proofs are in the ledger.
-    stopped: BTreeSet<AccountId>,
+    /// Accounts seen forking, with the key that did, until the proofs are in the ledger. Another key, to which the account
+    /// was handed, is not stopped: a fork by the old one costs the account nothing.
+    stopped: BTreeSet<(AccountId, AccountId)>,
 }
 
 impl Witness {
@@ -112,7 +113,7 @@ impl Witness {
         check_owner(ledger.network(), ledger.state(), op, &id)?;
         self.check_fork(ledger, op, &id)?;
         require(Rule::NotFrozen, !ledger.is_frozen(&account))?;
-        require(Rule::ForkStops, !self.stopped.contains(&account))?;
+        require(Rule::ForkStops, !self.stopped.contains(&(account, signer(ledger, &account))))?;
         let prepared = ledger.state().prepare(&op.op).map_err(|stop| stop.refusal(Rule::ReceiveKnown))?;
         require(Rule::ReceiveUnvoided, prepared.is_backed())?;
         if account == *ledger.network().treasury() {
@@ -214,11 +215,11 @@ impl Witness {
         // The vote's value decides; its body, from a store, only serves the proof.
         let voted = voted.and_then(|voted| SignedOp::decode(&voted.body).ok());
         let other = voted.or(certified.map(|r| r.value.clone()));
-        let signer = ledger.account(&account).map_or(account, |a| a.signer(&account));
+        let signer = signer(ledger, &account);
         let proof =
             other.and_then(|other| Proof::fork(network, signer, op.clone(), other).ok()).map(Box::new);
         if proof.is_some() && enforced(Rule::ForkStops) {
-            self.stopped.insert(account);
+            self.stopped.insert((account, signer));
         }
         match require(Rule::OneVotePerSequence, false) {
             Ok(()) => Ok(()),
@@ -331,6 +332,11 @@ fn check_lock(ledger: &Ledger, resolve: &SignedResolve, id: &Id, lock: &Lock) ->
     let authority = lock.terms.policy.authority.public_key();
     let signed = authority.is_ok_and(|key| resolve.check_signature(id, &key).is_ok());
     require(Rule::AuthoritySigned, signed)
+}
+
+/// The key that signs an account's next operation.
+fn signer(ledger: &Ledger, account: &AccountId) -> AccountId {
+    ledger.account(account).map_or(*account, |a| a.signer(account))
 }
 
 /// What a vote to let a lock run out is a vote for.
