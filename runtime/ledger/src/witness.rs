@@ -4,10 +4,7 @@
 //! proposal -> consider -> Unsent { writes, vote } -> the shell stores the writes -> stored() -> the vote leaves
 //! ```
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::RangeInclusive,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use identity::{AccountId, SecretKey};
 use thiserror::Error;
@@ -109,7 +106,7 @@ impl Witness {
             false if unbonds => now.saturating_sub(EPOCHS_PER_HOUR),
             false => 0,
         };
-        self.check_epoch(ledger, op.op.epoch, oldest..=now)?;
+        self.check_epoch(ledger, op.op.epoch, oldest, now)?;
         check_owner(ledger.network(), ledger.state(), op, &id)?;
         self.check_fork(ledger, op, &id)?;
         require(Rule::NotFrozen, !ledger.is_frozen(&account))?;
@@ -145,7 +142,7 @@ impl Witness {
             return Ok(vote);
         }
         value.check_alone()?;
-        self.check_epoch(ledger, value.epoch, now.saturating_sub(1)..=now)?;
+        self.check_epoch(ledger, value.epoch, now.saturating_sub(1), now)?;
         self.check_decided(ledger, resolve)?;
         match ledger.state().prepare_resolve(value) {
             Ok(lock) => check_lock(ledger, resolve, &id, &lock)?,
@@ -182,10 +179,12 @@ impl Witness {
         Ok(self.vote(ledger, id, vec![(place, Voted { value: id, body: Vec::new() })]))
     }
 
-    /// W1 and W8.
-    fn check_epoch(&self, ledger: &Ledger, epoch: u64, allowed: RangeInclusive<u64>) -> Result<(), Refusal> {
-        require(Rule::EpochCurrent, allowed.contains(&epoch))?;
-        require(Rule::CommitteeCurrent, self.is_member(ledger, epoch))
+    /// W1 and W8. A committee that was replaced signs no more, not even for its own epochs: it and the next know nothing of
+    /// each other's votes, and without a bad witness each could certify another value for one place.
+    fn check_epoch(&self, ledger: &Ledger, epoch: u64, oldest: u64, now: u64) -> Result<(), Refusal> {
+        require(Rule::EpochCurrent, (oldest..=now).contains(&epoch))?;
+        let replaced = epoch < ledger.network().committee(now).from_epoch;
+        require(Rule::CommitteeCurrent, !replaced && self.is_member(ledger, epoch))
     }
 
     fn is_member(&self, ledger: &Ledger, epoch: u64) -> bool {
