@@ -100,7 +100,7 @@ macro_rules! rules {
 rules! {
     OwnerSignature, "owner-signature", "W1", "the key that holds the account signed the operation";
     AmountPositive, "amount-positive", "W1", "every amount is above zero";
-    EpochCurrent, "epoch-current", "W1", "the epoch is not to come; those of the treasury and of resolves are this one or the one before";
+    EpochCurrent, "epoch-current", "W1", "the epoch is not to come, and that of a resolve at most an hour ago";
     EpochMonotone, "epoch-monotone", "W1", "the epoch is not before that of the operation before";
     ReceiveCount, "receive-count", "W1", "an operation receives at most 64 outputs";
     OutCount, "out-count", "W1", "a transfer has 1 to 16 outputs";

@@ -98,14 +98,10 @@ impl Witness {
         let treasury = ledger.network().treasury();
         op.op.check_alone(treasury)?;
         // An owner sends again what it signed before an outage: were that too old, it could only sign another operation
-        // for the seq, which is a fork.
-        // Unbonding alone must not begin long ago, or the day would be over at once.
+        // for the seq, which is a fork. Nor does the treasury gain by an old epoch: it pays under that epoch's cap, and
+        // what was due then. Unbonding alone must not begin long ago, or the day would be over at once.
         let unbonds = matches!(op.op.action, Action::Lock(terms) if terms.kind == LockKind::Unbond);
-        let oldest = match account == *treasury {
-            true => now.saturating_sub(1),
-            false if unbonds => now.saturating_sub(EPOCHS_PER_HOUR),
-            false => 0,
-        };
+        let oldest = if unbonds { now.saturating_sub(EPOCHS_PER_HOUR) } else { 0 };
         self.check_epoch(ledger, op.op.epoch, oldest, now)?;
         check_owner(ledger.network(), ledger.state(), op, &id)?;
         self.check_fork(ledger, op, &id)?;
@@ -142,7 +138,9 @@ impl Witness {
             return Ok(vote);
         }
         value.check_alone()?;
-        self.check_epoch(ledger, value.epoch, now.saturating_sub(1), now)?;
+        // Nor may an authority decide anew what an outage held up: that would convict it.
+        let oldest = now.saturating_sub(RESOLVE_LATE_EPOCHS);
+        self.check_epoch(ledger, value.epoch, oldest, now)?;
         self.check_decided(ledger, resolve)?;
         match ledger.state().prepare_resolve(value) {
             Ok(lock) => check_lock(ledger, resolve, &id, &lock)?,
@@ -342,6 +340,8 @@ fn signer(ledger: &Ledger, account: &AccountId) -> AccountId {
     ledger.account(account).map_or(*account, |a| a.signer(account))
 }
 
+/// Votes for a resolve are given for so many epochs after its own.
+const RESOLVE_LATE_EPOCHS: u64 = 60;
 /// Votes for a checkpoint are given for so many epochs after its own.
 const CHECKPOINT_LATE_EPOCHS: u64 = 2;
 
