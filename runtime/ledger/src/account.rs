@@ -142,9 +142,12 @@ impl Account {
         }
     }
 
-    /// Base stake, whether claimed by tasks or not.
+    /// Base stake, whether claimed by tasks or not. What is slashed is gone from it at once, whether the owner's chain has
+    /// heard of it or not.
     pub fn base_stake_ucredits(&self) -> u64 {
-        self.staked_ucredits.saturating_add(self.committed_ucredits)
+        let claimed = self.locks.values().filter(|l| l.void.is_none()).filter_map(Lock::of_stake);
+        let returned = self.inbox.values().filter(|o| o.void.is_none() && o.of_stake.is_some());
+        claimed.chain(returned.map(|o| o.amount_ucredits)).fold(self.staked_ucredits, u64::saturating_add)
     }
 
     /// The key that signs the next operation.
