@@ -83,7 +83,7 @@ pub fn uptime(ledger: &Ledger, reference: &Id, worker: &AccountId, now: u64) -> 
 fn reward(ledger: &Ledger, id: &Id, worker: &AccountId, now: u64) -> Option<(u64, u64, bool)> {
     let resolve = &ledger.resolve(id)?.value.resolve;
     let over = now > resolve.epoch.saturating_add(PAYOUT_LOCK_EPOCHS);
-    if !over || ledger.set().conflicting(&resolve.lock) {
+    if !over || !ledger.counts(id) || ledger.set().conflicting(&resolve.lock) {
         return None;
     }
     let kept = |index: usize| {
