@@ -204,7 +204,7 @@ impl Account {
             let id = reader.account("account")?;
             let (head, next_seq, last_epoch) = (reader.id("head")?, reader.u64("seq")?, reader.u64("epoch")?);
             reader.tag("frozen", 0)?;
-            Ok((
+            let leaf = (
                 id,
                 Account {
                     head,
@@ -224,7 +224,10 @@ impl Account {
                         .collect(),
                     spending: reader.option("spending", |reader| Spending::read(reader).map(Box::new))?,
                 },
-            ))
+            );
+            // A resolve judges a worker once; reputation builds on it.
+            let once = leaf.1.judgements.iter().is_sorted_by(|a, b| (a.0, a.1) < (b.0, b.1));
+            if once { Ok(leaf) } else { Err(DecodeError::Order { what: "judgements" }) }
         })
     }
 }

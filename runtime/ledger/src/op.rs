@@ -271,6 +271,8 @@ impl Op {
     /// # Errors
     /// The first rule that does not hold.
     pub fn check_alone(&self, treasury: &AccountId) -> Result<(), Refusal> {
+        // The last seq has none after it.
+        require(Rule::SequenceFollows, self.seq < u64::MAX)?;
         require(Rule::ReceiveOnce, self.receives.is_sorted_by(|a, b| a < b))?;
         require(Rule::ReceiveCount, self.receives.len() <= MAX_RECEIVES)?;
         let from_treasury = self.account == *treasury;

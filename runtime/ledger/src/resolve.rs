@@ -87,6 +87,7 @@ impl Resolve {
     /// # Errors
     /// The first rule that does not hold.
     pub fn check_alone(&self) -> Result<(), Refusal> {
+        require(Rule::OutCount, self.payouts.len() <= MAX_PAYOUTS && self.judged.len() <= MAX_JUDGED)?;
         require(Rule::AmountPositive, self.payouts.iter().all(|p| p.amount_ucredits > 0))?;
         require(
             Rule::ReasonAllowed,

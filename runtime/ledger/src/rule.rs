@@ -103,7 +103,7 @@ rules! {
     EpochCurrent, "epoch-current", "W1", "the epoch is not to come, and that of a resolve at most an hour ago";
     EpochMonotone, "epoch-monotone", "W1", "the epoch is not before that of the operation before";
     ReceiveCount, "receive-count", "W1", "an operation receives at most 64 outputs";
-    OutCount, "out-count", "W1", "a transfer has 1 to 16 outputs";
+    OutCount, "out-count", "W1", "a transfer has 1 to 16 outputs, a resolve at most 32, and judges at most 16";
     ReasonAllowed, "reason-allowed", "W1", "bonuses come from the treasury alone, rewards from resolves alone";
     LockTerms, "lock-terms", "W1", "a lock's kind, life, redundancy and priority are within their limits";
     KeyRegistered, "key-registered", "W1", "keys are canonical and not of low order";
