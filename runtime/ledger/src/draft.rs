@@ -53,13 +53,19 @@ impl Ledger {
     }
 }
 
-/// What an account can receive in an epoch, ascending.
+/// What an account can receive in an epoch, ascending: what stakes give back first, then the largest amounts, so that
+/// nobody buries what an owner waits for under payments of nothing.
 pub(crate) fn ready(account: &Account, epoch: u64) -> Vec<Receive> {
-    let paid = account.inbox.iter().filter(|(_, output)| output.void.is_none()).map(|(receive, _)| *receive);
+    let paid = account.inbox.iter().filter(|(_, output)| output.void.is_none());
+    let paid = paid.map(|(receive, output)| (output.of_stake.is_some(), output.amount_ucredits, *receive));
     let open = account.locks.iter().filter(|(_, lock)| lock.void.is_none());
-    let expired =
-        open.filter(|(_, lock)| epoch > lock.terms.expiry_epoch).map(|(id, _)| Receive::expired(*id));
-    let mut ready: Vec<Receive> = paid.chain(expired).take(MAX_RECEIVES).collect();
-    ready.sort();
+    let expired = open.filter(|(_, lock)| epoch > lock.terms.expiry_epoch);
+    let expired = expired
+        .map(|(id, lock)| (lock.of_stake().is_some(), lock.terms.amount_ucredits, Receive::expired(*id)));
+    let mut ready: Vec<(bool, u64, Receive)> = paid.chain(expired).collect();
+    ready.sort_unstable_by(|a, b| b.cmp(a));
+    ready.truncate(MAX_RECEIVES);
+    let mut ready: Vec<Receive> = ready.into_iter().map(|(_, _, receive)| receive).collect();
+    ready.sort_unstable();
     ready
 }
