@@ -9,7 +9,7 @@ use crate::{
     account::{Account, Balance, Taken, Void},
     by_id::Slot,
     merkle,
-    op::{LockTerms, SignedOp},
+    op::{LockTerms, Op, SignedOp},
     proof::Proof,
     record::Certified,
     reputation::{Reputation, Seen},
@@ -45,6 +45,8 @@ pub struct Ledger {
     state: State,
     /// The state that the fold starts from.
     base: Arc<State>,
+    /// The base has operations behind it.
+    pruned: bool,
     /// Who waits for which id.
     waiting: BTreeMap<Id, Vec<Waiter>>,
     verdicts: Verdicts,
@@ -82,9 +84,11 @@ impl Ledger {
 
     /// An empty set over this state.
     pub(crate) fn on(network: Arc<Network>, state: State) -> Self {
+        let pruned = state.accounts.values().any(|account| account.next_seq > 0);
         Ledger {
             network,
             set: Set::default(),
+            pruned,
             base: Arc::new(state.clone()),
             state,
             waiting: BTreeMap::new(),
@@ -233,54 +237,74 @@ impl Ledger {
     }
 
     fn insert(&mut self, record: Record, check: Check) -> Result<Inserted, Refusal> {
-        if self.set.knows(&record) && enforced(Rule::KnownIgnored) || self.is_behind_base(&record) {
+        let inserted = match record {
+            Record::Op(record) => self.insert_op(record, check)?,
+            record if self.set.knows(&record) && enforced(Rule::KnownIgnored) => return Ok(Inserted::Known),
+            record => {
+                if check == Check::Signatures {
+                    record.check(&self.network)?;
+                }
+                self.insert_other(record, check == Check::Nothing)
+            }
+        };
+        // Values may move what a verdict is about; without verdicts there is nothing to move.
+        self.unjudged |= inserted != Inserted::Known && self.set.has_verdicts();
+        Ok(inserted)
+    }
+
+    /// The account is looked up once in the set and once in the state.
+    fn insert_op(&mut self, record: Arc<Certified<SignedOp>>, check: Check) -> Result<Inserted, Refusal> {
+        let op = &record.value.op;
+        let account = op.account;
+        let (slot, home) = (self.set.chains.slot(&account), self.state.accounts.slot(&account));
+        let known = slot.is_some_and(|slot| self.set.knows_op(slot, &record));
+        if known && enforced(Rule::KnownIgnored) || self.is_behind_base(op) {
             return Ok(Inserted::Known);
         }
-        if let Record::Op(r) = &record {
-            let next = self.account(&r.value.op.account).map_or(0, |a| a.next_seq);
-            require(Rule::OrphansBounded, r.value.op.seq < next.saturating_add(MAX_AHEAD))?;
-        }
+        let next = home.map_or(0, |home| self.state.accounts.at(home).next_seq);
+        require(Rule::OrphansBounded, op.seq < next.saturating_add(MAX_AHEAD))?;
         if check == Check::Signatures {
-            record.check(&self.network)?;
+            record.check_op(&self.network)?;
         }
-        let inserted = match record {
-            Record::Op(r) => {
-                let account = r.value.op.account;
-                let (slot, inserted) = self.set.insert_op(r, check == Check::Nothing);
-                self.settle(inserted, Waiter::Chain(account, slot));
-                inserted
+        let slot = slot.unwrap_or_else(|| self.set.chains.slot_or_default(&account));
+        let inserted = self.set.insert_op(slot, record, check == Check::Nothing);
+        match inserted {
+            Inserted::Known | Inserted::Joined => {}
+            Inserted::Fresh => {
+                let mut ready = Vec::new();
+                self.advance_chain(&account, slot, home, &mut ready);
+                self.advance(ready);
             }
+            Inserted::Rival => self.stale = true,
+        }
+        Ok(inserted)
+    }
+
+    fn insert_other(&mut self, record: Record, checked: bool) -> Inserted {
+        match record {
+            Record::Op(_) => unreachable!("operations are inserted by their account"),
             Record::Resolve(r) => {
                 let waiter = Waiter::Resolve(r.id);
-                let inserted = self.set.insert_resolve(r, check == Check::Nothing);
-                self.settle(inserted, waiter);
+                let inserted = self.set.insert_resolve(r, checked);
+                match inserted {
+                    Inserted::Known | Inserted::Joined => {}
+                    Inserted::Fresh => self.advance(vec![waiter]),
+                    Inserted::Rival => self.stale = true,
+                }
                 inserted
             }
             Record::Checkpoint(r) => self.set.insert_checkpoint(r),
             Record::Proof(proof) => self.set.insert_proof(proof),
-        };
-        // Operations may move what a verdict is about; without verdicts there is nothing to move.
-        self.unjudged |= inserted == Inserted::Rival || self.set.has_verdicts();
-        Ok(inserted)
-    }
-
-    fn settle(&mut self, inserted: Inserted, waiter: Waiter) {
-        match inserted {
-            Inserted::Known | Inserted::Joined => {}
-            Inserted::Fresh => self.advance(waiter),
-            Inserted::Rival => self.stale = true,
         }
     }
 
     /// Applies what can be applied, from here on.
-    fn advance(&mut self, first: Waiter) {
-        let mut ready = vec![first];
+    fn advance(&mut self, mut ready: Vec<Waiter>) {
         while let Some(waiter) = ready.pop() {
             match waiter {
                 Waiter::Chain(account, slot) => {
-                    while let Some(freed) = self.step(&account, slot) {
-                        self.wake(&[freed], &mut ready);
-                    }
+                    let home = self.state.accounts.slot(&account);
+                    self.advance_chain(&account, slot, home, &mut ready);
                 }
                 Waiter::Resolve(id) => {
                     if let Some(freed) = self.step_resolve(&id) {
@@ -291,6 +315,19 @@ impl Ledger {
         }
     }
 
+    /// Applies what can be applied of one chain. `home` is the account's slot in the state, if it has one.
+    fn advance_chain(
+        &mut self,
+        account: &AccountId,
+        slot: Slot,
+        mut home: Option<Slot>,
+        ready: &mut Vec<Waiter>,
+    ) {
+        while let Some(freed) = self.step(account, slot, &mut home) {
+            self.wake(&[freed], ready);
+        }
+    }
+
     fn wake(&mut self, freed: &[Id], ready: &mut Vec<Waiter>) {
         if !self.waiting.is_empty() {
             freed.iter().for_each(|id| ready.extend(self.waiting.remove(id).unwrap_or_default()));
@@ -298,10 +335,16 @@ impl Ledger {
     }
 
     /// Applies an account's next operation, if it is there and can be. Returns what others may have waited for.
-    fn step(&mut self, owner: &AccountId, slot: Slot) -> Option<Id> {
+    fn step(&mut self, owner: &AccountId, slot: Slot, home: &mut Option<Slot>) -> Option<Id> {
         let chain = self.set.chains.at_mut(slot);
-        let (unknown, home) = (Account::default(), self.state.accounts.slot(owner));
-        let account = home.map_or(&unknown, |home| self.state.accounts.at(home));
+        let unknown;
+        let account = match *home {
+            Some(home) => self.state.accounts.at(home),
+            None => {
+                unknown = Account::default();
+                &unknown
+            }
+        };
         let place = chain.get_mut(&account.next_seq)?;
         if !place.rivals.is_empty() {
             return None;
@@ -316,7 +359,7 @@ impl Ledger {
                 }
                 place.op.checked = true;
                 let Certified { id, value, .. } = &*place.op.record;
-                let home = home.unwrap_or_else(|| self.state.accounts.slot_or_default(owner));
+                let home = *home.get_or_insert_with(|| self.state.accounts.slot_or_default(owner));
                 self.state.apply(home, &value.op, id, prepared);
                 Some(*id)
             }
@@ -368,10 +411,10 @@ impl Ledger {
         let resolves: Vec<Id> = self.set.resolves.keys().copied().collect();
         for owner in owners {
             if let Some(slot) = self.set.chains.slot(&owner) {
-                self.advance(Waiter::Chain(owner, slot));
+                self.advance(vec![Waiter::Chain(owner, slot)]);
             }
         }
-        resolves.into_iter().for_each(|id| self.advance(Waiter::Resolve(id)));
+        resolves.into_iter().for_each(|id| self.advance(vec![Waiter::Resolve(id)]));
     }
 
     /// Voided operations give what can still be received; who receives it makes their account a debtor.
@@ -398,20 +441,13 @@ impl Ledger {
     }
 
     /// What a checkpoint this node folds from covers already.
-    fn is_behind_base(&self, record: &Record) -> bool {
-        let Record::Op(r) = record else { return false };
-        let op = &r.value.op;
-        self.base.accounts.get(&op.account).is_some_and(|account| op.seq < account.next_seq)
+    fn is_behind_base(&self, op: &Op) -> bool {
+        self.pruned && self.base.accounts.get(&op.account).is_some_and(|account| op.seq < account.next_seq)
     }
 }
 
 /// Checks an operation's signature with the key that holds the account.
-pub(crate) fn check_owner(
-    network: &Network,
-    state: &State,
-    op: &crate::op::SignedOp,
-    id: &Id,
-) -> Result<(), Refusal> {
+pub(crate) fn check_owner(network: &Network, state: &State, op: &SignedOp, id: &Id) -> Result<(), Refusal> {
     let account = &op.op.account;
     let signer = state.accounts.get(account).map_or(*account, |a| a.signer(account));
     let key = signer.public_key().map_err(|_| Refusal { rule: Rule::KeyRegistered })?;

@@ -37,6 +37,14 @@ pub enum Record {
     Proof(Arc<Proof>),
 }
 
+impl Certified<SignedOp> {
+    /// [`Record::check`] for an operation.
+    pub(crate) fn check_op(&self, network: &Network) -> Result<(), Refusal> {
+        self.value.op.check_alone(network.treasury())?;
+        self.certificate.check(network.id(), &self.id, network.committee(self.value.op.epoch))
+    }
+}
+
 impl Record {
     /// A certified operation.
     pub fn op(network: &Network, value: SignedOp, certificate: Certificate) -> Self {
@@ -89,10 +97,7 @@ impl Record {
             certificate.check(network.id(), id, network.committee(epoch))
         };
         match self {
-            Record::Op(r) => {
-                r.value.op.check_alone(network.treasury())?;
-                certified(&r.certificate, &r.id, r.value.op.epoch)
-            }
+            Record::Op(r) => r.check_op(network),
             Record::Resolve(r) => {
                 r.value.resolve.check_alone()?;
                 certified(&r.certificate, &r.id, r.value.resolve.epoch)

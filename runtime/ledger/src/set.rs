@@ -1,6 +1,9 @@
 //! The set: everything a node holds, by place. It only grows, and what it says does not depend on what came first.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use identity::AccountId;
 
@@ -87,24 +90,8 @@ pub(crate) enum Inserted {
 impl Set {
     /// Whether the value is there with at least these signers: then nothing about it can be news.
     pub(crate) fn knows(&self, record: &Record) -> bool {
-        fn covers<T: Clone + PartialEq>(
-            held: Option<&Held<T>>,
-            offered: &Certified<T>,
-            spares: &Spares<T>,
-        ) -> bool {
-            held.is_some_and(|held| {
-                let known = &held.record.certificate;
-                let signers = offered.certificate.signers().all(|s| known.signers().any(|known| known == s));
-                signers && (held.checked || held.record.value == offered.value || spares.has(offered))
-            })
-        }
         match record {
-            Record::Op(r) => {
-                let op = &r.value.op;
-                let place = self.chains.get(&op.account).and_then(|chain| chain.get(&op.seq));
-                let held = place.and_then(|p| p.all().find(|held| held.record.id == r.id));
-                covers(held, r, &self.spare_ops)
-            }
+            Record::Op(r) => self.chains.slot(&r.value.op.account).is_some_and(|slot| self.knows_op(slot, r)),
             Record::Resolve(r) => covers(self.resolves.get(&r.id), r, &self.spare_resolves),
             Record::Checkpoint(r) => {
                 let held = self.checkpoints.get(&r.value.epoch).into_iter().flatten();
@@ -112,6 +99,12 @@ impl Set {
             }
             Record::Proof(proof) => self.proofs.contains_key(&proof.id()),
         }
+    }
+
+    /// [`Set::knows`] for an operation of the account in this slot.
+    pub(crate) fn knows_op(&self, slot: Slot, record: &Certified<SignedOp>) -> bool {
+        let place = self.chains.at(slot).get(&record.value.op.seq);
+        covers(place.and_then(|p| p.all().find(|held| held.record.id == record.id)), record, &self.spare_ops)
     }
 
     /// Whether its maker's signature is known to be good, of a record that is there.
@@ -129,30 +122,34 @@ impl Set {
         }
     }
 
-    pub(crate) fn insert_op(&mut self, record: Arc<Certified<SignedOp>>, checked: bool) -> (Slot, Inserted) {
+    /// Into the chain in this slot, which is the account's.
+    pub(crate) fn insert_op(
+        &mut self,
+        slot: Slot,
+        record: Arc<Certified<SignedOp>>,
+        checked: bool,
+    ) -> Inserted {
         let op = &record.value.op;
         let (account, seq) = (op.account, op.seq);
         let mut rival = false;
         for receive in op.receives.iter().filter(|r| r.index == Receive::EXPIRED) {
             rival |= self.decide(receive.source, Decision::Expired(record.id, account, seq));
         }
-        let slot = self.chains.slot_or_default(&account);
         let chain = self.chains.at_mut(slot);
         let id = record.id;
-        let inserted = match chain.get_mut(&seq) {
-            None => {
-                let op = Held { record, checked, applied: false };
-                chain.insert(seq, Place { op, rivals: Vec::new() });
+        let inserted = match chain.entry(seq) {
+            Entry::Vacant(place) => {
+                place.insert(Place { op: Held { record, checked, applied: false }, rivals: Vec::new() });
                 Inserted::Fresh
             }
-            Some(place) => place.insert(record, &mut self.spare_ops),
+            Entry::Occupied(place) => place.into_mut().insert(record, &mut self.spare_ops),
         };
         self.contradictions |= rival || inserted == Inserted::Rival;
         let behind_a_fork = || self.voided_from(&account).is_some_and(|from| from <= seq);
         let changes = || self.contradictions && (behind_a_fork() || self.conflicting(&id));
         match inserted {
-            Inserted::Fresh if rival || changes() => (slot, Inserted::Rival),
-            inserted => (slot, inserted),
+            Inserted::Fresh if rival || changes() => Inserted::Rival,
+            inserted => inserted,
         }
     }
 
@@ -285,6 +282,15 @@ impl<T: Clone + PartialEq> Held<T> {
             false => Inserted::Known,
         }
     }
+}
+
+/// Whether a value is held with at least the signers of the one offered, and with its maker's signature.
+fn covers<T: Clone + PartialEq>(held: Option<&Held<T>>, offered: &Certified<T>, spares: &Spares<T>) -> bool {
+    held.is_some_and(|held| {
+        let known = &held.record.certificate;
+        let signers = offered.certificate.signers().all(|s| known.signers().any(|known| known == s));
+        signers && (held.checked || held.record.value == offered.value || spares.has(offered))
+    })
 }
 
 impl<T: Clone + PartialEq> Spares<T> {
