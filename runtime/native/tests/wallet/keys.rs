@@ -59,7 +59,8 @@ fn wrong_registrations_are_usage_errors() {
     create(&["--referrer", &account]).expect(2).says(&["--referrer", "this very key file"]);
     fs::remove_file(&key).unwrap();
     create(&["--referrer", "edge1qqqq"]).expect(2).says(&["--referrer"]);
-    let typo = account.replace(&account[20..21], if &account[20..21] == "q" { "p" } else { "q" });
+    let mut typo = account.clone();
+    typo.replace_range(20..21, if &account[20..21] == "q" { "p" } else { "q" });
     create(&["--referrer", &typo]).expect(2).says(&["--referrer", "mistyped"]);
     let weak = weak().to_string();
     create(&["--referrer", &weak]).expect(2).says(&["--referrer", "no key can hold"]);

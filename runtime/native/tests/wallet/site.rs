@@ -57,7 +57,7 @@ fn what_no_record_may_say_is_a_usage_error() {
         (&["--label", "a", "--origin", "https://a", "--origin", "https://a"], "--origin: origins"),
         (&["--label", "a", "--relay", "https://a"], "--relay: relays"),
         (&["--label", "a", "--share-ppm", "1000001"], "--share-ppm: a site's share"),
-        (&["--label", "a", "--share-ppm", "-1"], "--share-ppm"),
+        (&["--label", "a", "--share-ppm", "half"], "--share-ppm"),
     ];
     for (flags, problem) in cases {
         let said =

@@ -1,7 +1,7 @@
 //! `edge-net ledger`: founding a network of one machine, replaying and listing a store.
 
 use edge_net::{
-    solo::{self, Solo, VerifyError, verify},
+    solo::{self, Solo, verify},
     store::RedbStore,
     wallet::Wallet,
 };
@@ -9,7 +9,6 @@ use identity::AccountId;
 use ledger::{
     Account, GENESIS, Ledger, MICRO, Record, Totals, curve,
     exposure::Standing,
-    keep::KeepError,
     store::{Store, Table},
 };
 use serde::Serialize;
@@ -160,13 +159,7 @@ struct Witness {
 fn replay(args: &LedgerLook) -> Result<(), Failure> {
     let path = args.store.path()?;
     let store = RedbStore::open_any(&path).map_err(failed)?;
-    let ledger = match verify(&store) {
-        Ok(ledger) => ledger,
-        Err(VerifyError::Keep(KeepError::Store(error))) => {
-            return Err(Failure::Failed(format!("store {}: {error}", path.display())));
-        }
-        Err(damage) => return Err(damaged(&path, &store, &damage)),
-    };
+    let ledger = verify(&store).map_err(|damage| damaged(&path, &store, &damage))?;
     let verified = Verified::of(&ledger, store.len(Table::Votes).map_err(failed)?);
     if args.json {
         print_json(&verified)?
