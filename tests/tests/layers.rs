@@ -18,6 +18,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("tasks", &["plan", "identity", "models", "sandbox"]),
     ("edge-net", &["plan", "identity", "ledger", "kernels-cpu", "models", "engine", "sandbox", "tasks"]),
     ("bench", &["plan", "identity", "ledger", "kernels-cpu", "shaders", "models", "engine", "sandbox", "tasks", "edge-net"]),
+    ("economy", &["identity", "ledger"]),
     ("purity", &["plan", "identity", "ledger", "kernels-cpu", "models", "sandbox", "tasks"]),
     (
         "edge-net-tests",

@@ -1,0 +1,152 @@
+//! What owners and settlement authorities can try on locks.
+
+use ledger::{
+    Id, Rule,
+    op::{Action, LockKind, Receive},
+    reputation::Outcome as Judgement,
+    resolve::{Judged, Resolve},
+};
+
+use super::{refused, refused_by, spoil};
+use crate::{
+    Outcome,
+    reference::{Deed, Name, Sort},
+    world::{Answer, CREDIT, Value, World},
+};
+
+/// An escrow of 5 credits by account 1, open for three epochs.
+fn escrow(world: &mut World) -> Outcome<Name> {
+    world.act(1, Deed::Escrow { amount: 5 * CREDIT, until: world.now + 3, halves: 2 })?;
+    Ok(world.last_lock())
+}
+
+/// A decision that gives all of it back, changed by the authority.
+fn spoil_resolve(world: &mut World, lock: Name, rule: Rule, change: impl FnOnce(&mut Resolve)) -> Outcome {
+    let mut resolve = world.resolve(lock, &[], 5 * CREDIT, 0);
+    change(&mut resolve);
+    let value = Value::Resolve(resolve.sign(&world.id(), &world.authority));
+    refused(world, rule, &value)
+}
+
+pub(super) fn lock_terms(world: &mut World) -> Outcome {
+    spoil(world, 1, Rule::LockTerms, |world, op| {
+        let Action::Lock(mut terms) = world.lock(LockKind::TaskEscrow, CREDIT, world.now + 5, 2) else {
+            return;
+        };
+        terms.policy.redundancy = 0;
+        op.action = Action::Lock(terms);
+        op.balance_after -= CREDIT;
+    })?;
+    // Without the day's wait.
+    spoil(world, 2, Rule::LockTerms, |world, op| {
+        op.action = world.lock(LockKind::Unbond, 1, world.now + 1, 2);
+    })?;
+    spoil(world, 1, Rule::LockTerms, |world, op| {
+        op.action = world.lock(LockKind::PayoutLock, CREDIT, world.now + 5, 2);
+    })
+}
+
+pub(super) fn lock_expired(world: &mut World) -> Outcome {
+    let lock = escrow(world)?;
+    let source = world.lock_id(lock);
+    spoil(world, 1, Rule::LockExpired, |_, op| {
+        op.receives.push(Receive::expired(source));
+        op.receives.sort();
+        op.balance_after += 5 * CREDIT;
+    })
+}
+
+/// A witness that took no part in taking the lock back, and is asked to decide on it: nothing but the rule stops it.
+pub(super) fn lock_open(world: &mut World) -> Outcome {
+    let honest = world.honest();
+    if honest.len() == 1 {
+        return Ok(());
+    }
+    world.act(3, Deed::Escrow { amount: CREDIT, until: world.now + 1, halves: 2 })?;
+    let (lock, owner) = (world.last_lock(), 3);
+    world.pass(2);
+    let resolve = Resolve { epoch: world.now - 1, ..world.resolve(lock, &[], CREDIT, 0) };
+    let faults = std::mem::replace(&mut world.faults, false);
+    world.absent = Some(honest[0]);
+    let done = world.act(owner, Deed::Nothing);
+    (world.absent, world.faults) = (None, faults);
+    done?;
+    world.sync()?;
+    let value = Value::Resolve(resolve.sign(&world.id(), &world.authority));
+    refused_by(world, honest[0], Rule::LockOpen, &value)?;
+    for &i in &honest[1..] {
+        refused_by(world, i, Rule::OneVotePerLock, &value)?;
+    }
+    Ok(())
+}
+
+pub(super) fn one_vote_per_lock(world: &mut World) -> Outcome {
+    let lock = escrow(world)?;
+    world.sync()?;
+    let one = world.resolve(lock, &[], 5 * CREDIT, 0).sign(&world.id(), &world.authority);
+    let other =
+        world.resolve(lock, &[(6, 5 * CREDIT, Sort::Reward)], 0, 0).sign(&world.id(), &world.authority);
+    for i in world.honest() {
+        let answer = world.ask(i, &Value::Resolve(one.clone()), false)?;
+        let signed = matches!(answer, Answer::Vote(_));
+        crate::ensure("honest decisions are signed", signed, || format!("witness {i} refused"))?;
+    }
+    let other = Value::Resolve(other);
+    refused(world, Rule::OneVotePerLock, &other)?;
+    for i in world.honest() {
+        world.restart(i)?;
+    }
+    refused(world, Rule::OneVotePerLock, &other)?;
+    world.decide(lock, &[], 5 * CREDIT, 0).map(drop)
+}
+
+pub(super) fn authority_signed(world: &mut World) -> Outcome {
+    let lock = escrow(world)?;
+    let resolve = world.resolve(lock, &[(6, 5 * CREDIT, Sort::Plain)], 0, 0);
+    let value = Value::Resolve(resolve.sign(&world.id(), &world.keys[6]));
+    refused(world, Rule::AuthoritySigned, &value)
+}
+
+pub(super) fn resolve_in_time(world: &mut World) -> Outcome {
+    let lock = escrow(world)?;
+    world.pass(4);
+    spoil_resolve(world, lock, Rule::ResolveInTime, |_| {})?;
+    spoil_resolve(world, lock, Rule::EpochCurrent, |resolve| resolve.epoch -= 2)
+}
+
+pub(super) fn shares_complete(world: &mut World) -> Outcome {
+    let lock = escrow(world)?;
+    for amount in [4 * CREDIT, 6 * CREDIT] {
+        spoil_resolve(world, lock, Rule::SharesComplete, |resolve| resolve.refund_ucredits = amount)?;
+    }
+    Ok(())
+}
+
+pub(super) fn shares_fit_kind(world: &mut World) -> Outcome {
+    let lock = escrow(world)?;
+    spoil_resolve(world, lock, Rule::SharesFitKind, |resolve| {
+        (resolve.refund_ucredits, resolve.slash_ucredits) = (0, 5 * CREDIT);
+    })?;
+    // A stake that is paid to somebody.
+    world.act(2, Deed::Claim { amount: CREDIT, until: world.now + 3 })?;
+    let lock = world.last_lock();
+    let resolve = world.resolve(lock, &[(6, CREDIT, Sort::Plain)], 0, 0);
+    let value = Value::Resolve(resolve.sign(&world.id(), &world.authority));
+    refused(world, Rule::SharesFitKind, &value)
+}
+
+pub(super) fn outcomes_distinct(world: &mut World) -> Outcome {
+    let lock = escrow(world)?;
+    let judged = Judged { worker: world.accounts[6], task_type: 0, outcome: Judgement::Valid };
+    spoil_resolve(world, lock, Rule::OutcomesDistinct, |resolve| resolve.judged = vec![judged, judged])?;
+    // Paid nothing, or for no reason that a decision has.
+    spoil_resolve(world, lock, Rule::ReasonAllowed, |resolve| {
+        resolve.evidence = Id::hash("another", &[]);
+        resolve.refund_ucredits = 0;
+        resolve.payouts = vec![ledger::resolve::Payout {
+            to: resolve.owner,
+            amount_ucredits: 5 * CREDIT,
+            reason: ledger::op::Reason::Payment,
+        }];
+    })
+}
