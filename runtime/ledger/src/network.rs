@@ -67,8 +67,8 @@ pub enum NetworkError {
     /// Not signed by the treasury's key.
     #[error("the treasury's key did not sign this change of the committee")]
     Signature,
-    /// Not after the committee before.
-    #[error("a committee begins after the one before it")]
+    /// Another committee begins in that epoch.
+    #[error("another committee begins in the same epoch")]
     Order,
 }
 
@@ -123,19 +123,21 @@ impl Network {
         &self.committees[after.saturating_sub(1)]
     }
 
-    /// Changes the committee from an epoch on.
+    /// Changes the committee from an epoch on, until the next change. Changes may come in any order, for nothing links
+    /// them: who heard of a later one first must take the earlier one too.
     ///
     /// # Errors
-    /// [`NetworkError::Signature`] or [`NetworkError::Order`].
+    /// [`NetworkError::Signature`], or [`NetworkError::Order`] for another change of the same epoch.
     pub fn change(&mut self, change: &CommitteeChange) -> Result<(), NetworkError> {
         let key = self.treasury_key()?;
         let message = change.message(&self.id);
         key.verify(message.as_bytes(), &change.signature).map_err(|_| NetworkError::Signature)?;
-        let last = self.committees.last().map_or(0, |c| c.from_epoch);
-        if change.from_epoch <= last {
-            return Err(NetworkError::Order);
+        let committee = Committee::new(change.from_epoch, &change.witnesses)?;
+        match self.committees.binary_search_by_key(&change.from_epoch, |c| c.from_epoch) {
+            Err(at) => self.committees.insert(at, committee),
+            Ok(at) if self.committees[at] == committee => {}
+            Ok(_) => return Err(NetworkError::Order),
         }
-        self.committees.push(Committee::new(change.from_epoch, &change.witnesses)?);
         Ok(())
     }
 
