@@ -1,7 +1,9 @@
 //! The ledger from the outside: values, witnesses, merges.
 
+mod attacks;
 mod goldens;
 mod keeping;
+mod open_doors;
 mod rewards;
 mod snapshots;
 mod support;
