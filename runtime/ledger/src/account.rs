@@ -38,6 +38,8 @@ pub struct Account {
     pub inbox: BTreeMap<Receive, Output>,
     /// How the account was registered.
     pub opened: Option<Opened>,
+    /// A proof against it lies behind a checkpoint: nobody signs for it any more.
+    pub frozen: bool,
     /// The account that the first payment this one received goes back to.
     pub ancestor: Option<AccountId>,
     /// How it did as a worker: epoch, resolve, task type, outcome.
@@ -174,12 +176,12 @@ impl Account {
             out.option(&opened.referrer, |out, referrer| out.account(referrer));
             out.option(&opened.site, |out, site| out.id(site))
         });
-        out.u32(self.locks.len() as u32);
-        for (lock, held) in &self.locks {
+        let burned = |held: &Lock| taken.stake_locks && held.terms.kind.is_stake() && held.void.is_none();
+        out.u32(self.locks.values().filter(|held| !burned(held)).count() as u32);
+        for (lock, held) in self.locks.iter().filter(|(_, held)| !burned(held)) {
             out.id(lock);
             held.terms.write(&mut out);
-            let burned = taken.stake_locks && held.terms.kind.is_stake() && held.void.is_none();
-            out.u8(held.reason as u8).u8(u8::from(held.void.is_some()) | u8::from(burned) << 1);
+            out.u8(held.reason as u8).u8(held.void.is_some().into());
         }
         out.u32(self.inbox.len() as u32);
         for (receive, output) in &self.inbox {
@@ -195,21 +197,26 @@ impl Account {
         out.0
     }
 
-    /// Reads a leaf of an account that nothing was taken from.
+    /// Reads a leaf. What was taken from the account is gone from it.
     ///
     /// # Errors
-    /// Bytes that are not canonical, and what only contradictions leave: frozen accounts, voided credits.
+    /// Bytes that are not canonical, and what only contradictions leave: voided credits.
     pub(crate) fn read_leaf(bytes: &[u8]) -> Result<(AccountId, Account), DecodeError> {
         Reader::whole(bytes, |reader| {
             let id = reader.account("account")?;
             let (head, next_seq, last_epoch) = (reader.id("head")?, reader.u64("seq")?, reader.u64("epoch")?);
-            reader.tag("frozen", 0)?;
+            let frozen = match reader.u8("frozen")? {
+                0 => false,
+                1 => true,
+                found => return Err(DecodeError::Tag { what: "frozen", found }),
+            };
             let leaf = (
                 id,
                 Account {
                     head,
                     next_seq,
                     last_epoch,
+                    frozen,
                     available_ucredits: reader.u64("available")?,
                     staked_ucredits: reader.u64("staked")?,
                     committed_ucredits: reader.u64("committed")?,

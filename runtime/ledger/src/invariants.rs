@@ -14,6 +14,7 @@ use crate::{
     op::{Action, Op},
     price::treasury_cap_ucredits,
     rule::Rule,
+    set::Effect,
     state::Stop,
 };
 
@@ -149,7 +150,7 @@ impl Ledger {
             let resolve = &held.record.value.resolve;
             let owner = self.set().chains.get(&resolve.owner);
             let amount = owner.and_then(|chain| chain.values().find_map(|p| lock_amount(p, &resolve.lock)));
-            if !held.applied {
+            if !matches!(held.effect, Effect::Applied { .. }) {
                 continue;
             }
             let again = decided.insert(resolve.lock, *id);

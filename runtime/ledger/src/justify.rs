@@ -44,7 +44,9 @@ pub fn bonus(ledger: &Ledger, resolve: &Id, worker: &AccountId, now: u64) -> Opt
     let (reward, epoch, drawn) = reward(ledger, resolve, worker, now)?;
     let compute = ledger.checkpoint_before(epoch).map_or(0, |c| c.value.compute);
     let bonus = bonus_ucredits(reward, multiplier(compute.into()));
-    (drawn && bonus > 0).then_some(bonus)
+    // Who pays a purse of their own earns nothing by it.
+    let owner = ledger.resolve(resolve)?.value.resolve.owner;
+    (drawn && bonus > 0 && !related(ledger, &owner, worker)).then_some(bonus)
 }
 
 /// The referral share that a resolve earns a referrer, in micro-credits; `None` if it earns none (yet).
@@ -83,7 +85,7 @@ pub fn uptime(ledger: &Ledger, reference: &Id, worker: &AccountId, now: u64) -> 
 fn reward(ledger: &Ledger, id: &Id, worker: &AccountId, now: u64) -> Option<(u64, u64, bool)> {
     let resolve = &ledger.resolve(id)?.value.resolve;
     let over = now > resolve.epoch.saturating_add(PAYOUT_LOCK_EPOCHS);
-    if !over || !ledger.counts(id) || ledger.set().conflicting(&resolve.lock) {
+    if !over || !ledger.is_appointed(id) || ledger.set().conflicting(&resolve.lock) {
         return None;
     }
     let kept = |index: usize| {

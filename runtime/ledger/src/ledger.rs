@@ -15,13 +15,17 @@ use crate::{
     reputation::{Reputation, Seen},
     resolve::SignedResolve,
     rule::{Refusal, Rule, enforced, require},
-    set::{Chain, Held, Inserted, Set},
+    set::{Chain, Effect, Held, Inserted, Set},
     state::{State, Stop, Totals},
     verdict::{Fault, Verdicts},
 };
 
 /// Operations may be this far ahead of their chain and still be kept.
 pub const MAX_AHEAD: u64 = 1_000;
+
+/// Beyond so many proofs, those against accounts that nothing ever concerned are not kept: anybody can make them of keys of
+/// their own.
+pub(crate) const MAX_STRANGERS: usize = 1_000;
 
 /// Which signatures of what comes in are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +145,7 @@ impl Ledger {
 
     /// Whether witnesses still sign for an account.
     pub fn is_frozen(&self, account: &AccountId) -> bool {
-        self.verdicts.is_frozen(account)
+        self.verdicts.is_frozen(account) || self.account(account).is_some_and(|a| a.frozen)
     }
 
     /// Where all credits are.
@@ -229,7 +233,21 @@ impl Ledger {
 
     /// Whether a resolve has been applied.
     pub(crate) fn counts(&self, resolve: &Id) -> bool {
-        self.set.resolves.get(resolve).is_some_and(|held| held.applied)
+        self.set.resolves.get(resolve).is_some_and(|held| held.effect != Effect::None)
+    }
+
+    /// Whether a resolve has been applied, and its authority settles for the network.
+    pub(crate) fn is_appointed(&self, resolve: &Id) -> bool {
+        let effect = self.set.resolves.get(resolve).map_or(Effect::None, |held| held.effect);
+        matches!(effect, Effect::Applied { appointed: true } | Effect::Behind { appointed: true })
+    }
+
+    /// Takes in a resolve that a checkpoint this ledger folds from covers: bonuses may still follow from it.
+    pub(crate) fn remember(&mut self, id: &Id, appointed: bool, record: &Arc<Certified<SignedResolve>>) {
+        self.set.insert_resolve(record.clone(), true);
+        if let Some(held) = self.set.resolves.get_mut(id) {
+            held.effect = Effect::Behind { appointed };
+        }
     }
 
     fn leaf_hashes(&self) -> Vec<[u8; 32]> {
@@ -240,6 +258,11 @@ impl Ledger {
         let inserted = match record {
             Record::Op(record) => self.insert_op(record, check)?,
             record if self.set.knows(&record) && enforced(Rule::KnownIgnored) => return Ok(Inserted::Known),
+            Record::Proof(proof)
+                if self.set.proofs.len() >= MAX_STRANGERS && self.account(proof.culprit()).is_none() =>
+            {
+                return Err(Refusal { rule: Rule::OrphansBounded });
+            }
             record => {
                 if check == Check::Signatures {
                     record.check(&self.network)?;
@@ -376,7 +399,7 @@ impl Ledger {
         if self.set.conflicting(&lock) {
             return None;
         }
-        let held = self.set.resolves.get_mut(id)?;
+        let held = self.set.resolves.get_mut(id).filter(|held| held.effect == Effect::None)?;
         let resolve = &held.record.value;
         match self.state.prepare_resolve(&resolve.resolve) {
             Ok(lock) => {
@@ -387,8 +410,10 @@ impl Ledger {
                 if !held.checked && !genuine(resolve) {
                     held.replace(self.set.spare_resolves.find(id, genuine)?);
                 }
-                (held.checked, held.applied) = (true, true);
-                Some(self.state.apply_resolve(&held.record.value.resolve, id, lock))
+                let resolve = &held.record.value.resolve;
+                let appointed = self.network.appoints(&lock.terms.policy.authority, resolve.epoch);
+                (held.checked, held.effect) = (true, Effect::Applied { appointed });
+                Some(self.state.apply_resolve(resolve, id, lock, appointed))
             }
             Err(Stop::Missing(lock)) => {
                 self.waiting.entry(lock).or_default().push(Waiter::Resolve(*id));
@@ -402,7 +427,8 @@ impl Ledger {
     fn rebuild(&mut self) {
         self.state = (*self.base).clone();
         self.waiting.clear();
-        self.set.resolves.values_mut().for_each(|held| held.applied = false);
+        let applied = |held: &&mut Held<SignedResolve>| matches!(held.effect, Effect::Applied { .. });
+        self.set.resolves.values_mut().filter(applied).for_each(|held| held.effect = Effect::None);
         let owners: Vec<AccountId> = self.set.chains.keys().copied().collect();
         for account in &owners {
             self.void_chain(account);

@@ -117,6 +117,12 @@ impl Network {
         GENESIS - self.founding.allocations.iter().map(one).sum::<u64>()
     }
 
+    /// Whether an account settles for the network in an epoch: whoever witnesses may. Anybody may be the authority of their
+    /// own locks, but what such a one says of workers and of draws counts for nothing.
+    pub fn appoints(&self, authority: &AccountId, epoch: u64) -> bool {
+        self.committee(epoch).members().iter().any(|member| member.account == *authority)
+    }
+
     /// The committee that signs values of an epoch.
     pub fn committee(&self, epoch: u64) -> &Committee {
         let after = self.committees.partition_point(|c| c.from_epoch <= epoch);

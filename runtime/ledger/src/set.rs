@@ -50,8 +50,19 @@ pub(crate) struct Place {
 pub(crate) struct Held<T> {
     pub(crate) record: Arc<Certified<T>>,
     pub(crate) checked: bool,
-    /// Of resolves: whether it took its lock away.
-    pub(crate) applied: bool,
+    /// Of resolves.
+    pub(crate) effect: Effect,
+}
+
+/// What became of a resolve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing yet.
+    None,
+    /// It took its lock away. `appointed`: its authority settles for the network.
+    Applied { appointed: bool },
+    /// As before, and the state it did so in lies behind a checkpoint.
+    Behind { appointed: bool },
 }
 
 /// Values by id, with other signatures of their makers than those held. A certificate vouches for the id, of which that
@@ -139,7 +150,8 @@ impl Set {
         let id = record.id;
         let inserted = match chain.entry(seq) {
             Entry::Vacant(place) => {
-                place.insert(Place { op: Held { record, checked, applied: false }, rivals: Vec::new() });
+                place
+                    .insert(Place { op: Held { record, checked, effect: Effect::None }, rivals: Vec::new() });
                 Inserted::Fresh
             }
             Entry::Occupied(place) => place.into_mut().insert(record, &mut self.spare_ops),
@@ -168,7 +180,7 @@ impl Set {
         let payouts = 0..resolve.payouts.len();
         let void =
             self.contradictions && payouts.into_iter().any(|i| self.conflicting(&payout_lock(&id, i as u8)));
-        self.resolves.insert(id, Held { record, checked, applied: false });
+        self.resolves.insert(id, Held { record, checked, effect: Effect::None });
         if rival || void { Inserted::Rival } else { Inserted::Fresh }
     }
 
@@ -177,7 +189,7 @@ impl Set {
         if let Some(known) = all.iter_mut().find(|held| held.record.id == record.id) {
             return known.join(&record);
         }
-        all.push(Held { record, checked: true, applied: false });
+        all.push(Held { record, checked: true, effect: Effect::None });
         // The smallest id stands first, so that a reader of the first does not see what came first.
         all.sort_by_key(|held| held.record.id);
         let rival = all.len() > 1;
@@ -261,7 +273,7 @@ impl Place {
         if !enforced(Rule::ConflictVoids) {
             return Inserted::Known;
         }
-        self.rivals.push(Held { record, checked: false, applied: false });
+        self.rivals.push(Held { record, checked: false, effect: Effect::None });
         Inserted::Rival
     }
 }

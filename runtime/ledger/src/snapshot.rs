@@ -10,6 +10,7 @@ use crate::{
     merkle,
     op::MAX_LOCK_EPOCHS,
     record::Certified,
+    set::Effect,
     state::{State, Totals},
     wire::DecodeError,
 };
@@ -26,9 +27,9 @@ pub enum SnapshotError {
     /// The leaves, or the ledger's state, do not have the checkpoint's root.
     #[error("the state does not have the root that the checkpoint certifies")]
     Root,
-    /// The set holds proofs or contradictions, whose verdicts need the operations.
-    #[error("proofs of misbehaviour are open: the operations behind them are kept")]
-    Verdicts,
+    /// The set contradicts itself: what is void and who is a debtor needs the operations.
+    #[error("certificates contradict each other: the operations behind them are kept")]
+    Contradictions,
     /// The accounts hold more than there is.
     #[error("the leaves hold more credits than there are")]
     TooMuch,
@@ -78,13 +79,19 @@ impl Ledger {
     /// # Errors
     /// [`SnapshotError`]; the ledger is unchanged.
     pub fn prune(&mut self, checkpoint: &Arc<Certified<Checkpoint>>) -> Result<(), SnapshotError> {
-        if self.set().has_verdicts() {
-            return Err(SnapshotError::Verdicts);
+        if self.set().contradictions {
+            return Err(SnapshotError::Contradictions);
         }
         let network = self.network().clone();
         let mut pruned = Ledger::from_snapshot(network, checkpoint, self.leaves())?;
         let epoch = checkpoint.value.epoch;
         let kept: Vec<Record> = self.records().filter(|record| self.is_open(record, epoch)).collect();
+        for (id, held) in &self.set().resolves {
+            let due = held.record.value.resolve.epoch.saturating_add(BONUS_DUE_EPOCHS) >= epoch;
+            if let (true, Effect::Applied { appointed } | Effect::Behind { appointed }) = (due, held.effect) {
+                pruned.remember(id, appointed, &held.record);
+            }
+        }
         pruned.merge(kept, crate::Check::Makers);
         *self = pruned;
         Ok(())
@@ -105,6 +112,9 @@ impl Ledger {
         }
     }
 }
+
+/// The treasury pays what follows from a resolve within a day of it.
+const BONUS_DUE_EPOCHS: u64 = 1_440;
 
 /// Totals of a state without verdicts. What the accounts do not hold is burned.
 fn totals(state: &State) -> Option<Totals> {

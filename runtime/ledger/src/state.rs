@@ -235,12 +235,22 @@ impl State {
     }
 
     /// Writes a resolve of this lock. Returns the ids that others may have waited for.
-    pub(crate) fn apply_resolve(&mut self, resolve: &Resolve, id: &Id, lock: Lock) -> Vec<Id> {
+    ///
+    /// `appointed`: its authority settles for the network, so its judgements count.
+    pub(crate) fn apply_resolve(
+        &mut self,
+        resolve: &Resolve,
+        id: &Id,
+        lock: Lock,
+        appointed: bool,
+    ) -> Vec<Id> {
         self.accounts.get_or_default(&resolve.owner).locks.remove(&resolve.lock);
         self.totals.locked -= lock.backed();
         if lock.void.is_none() {
             self.totals.burned += u128::from(resolve.slash_ucredits);
-            self.judge(resolve, id, &lock);
+            if appointed {
+                self.judge(resolve, id, &lock);
+            }
         }
         let freed = self.pay_out(resolve, id, &lock, lock.void);
         self.assert_conserved();

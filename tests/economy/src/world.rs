@@ -157,7 +157,8 @@ impl World {
             network,
             accounts,
             keys,
-            authority: key(900),
+            // A good witness.
+            authority: key(1_000),
             nodes,
             economy: Economy::new(now, &purses),
             all,

@@ -168,8 +168,8 @@ fn what_stands_beside_the_records_has_its_bytes() {
     assert_eq!(Ledger::new(town.ledger.network().clone()).root(), town.ledger.root());
 }
 
-const RECORDS: &str = "63a57e2688e069fe012028e44f4410c3cfdd2e13419546313cc7d0b551c834f0";
-const ROOT: &str = "9902cc2de1e827f5e51431502afdd70e840a2aedf370228f4fe8b56610ae9541";
+const RECORDS: &str = "cbebdac8ffb88e4c05dd66e75f3bb8fe4dd3a649f7e0b5ec6a76d74b86cf051a";
+const ROOT: &str = "9571c435370552e57d68c74616ba30e60574c6ca884a8fdaae26ed295d9c9dd6";
 const NETWORK: &str = "71d9827f4921e935b8c1d5d56db66881863beaa3595683cab872b420215b6724";
 const CHECKPOINT_ID: &str = "abfbc064cf25d1917999876d794ce74bbda3f26a6373ab5bad71f1d22eacc47a";
 const CHANGE: &str = "5c728942262baedc69084a87c7f9cd897016ffc7b711218c27b08ed694a1bda3";
