@@ -1,6 +1,7 @@
 //! The ledger from the outside: values, witnesses, merges.
 
 mod goldens;
+mod hostile;
 mod keeping;
 mod rewards;
 mod snapshots;
