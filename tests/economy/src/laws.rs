@@ -4,13 +4,13 @@ use identity::SecretKey;
 use ledger::{
     Check, GENESIS, Id, Ledger, Record, justify,
     op::{Action, LockKind, Op, Out, Reason, Receive},
-    resolve::Resolve,
+    resolve::{Payout, Resolve},
 };
 
 use crate::{
     Outcome, Rng, ensure,
-    reference::{ALL_CREDITS, TREASURY, Who},
-    world::{ACCOUNTS, World, broken, key},
+    reference::{ALL_CREDITS, Who},
+    world::{World, broken, key},
 };
 
 /// The laws, on the records of a world that has lived.
@@ -159,15 +159,13 @@ fn pays(to: identity::AccountId, amount_ucredits: u64) -> Action {
     Action::Transfer { outs: vec![Out { to, amount_ucredits, reason: Reason::Payment, reference: Id::ZERO }] }
 }
 
-/// The next operation of an account, in order, which takes all it can reach, voided or not, and spends it in one go; or a
-/// second one for its last place, or one that pays what was never there.
+/// The next operation of an account, in order. Villains pay what is there, and then once more what never was, for the same
+/// place; a few others take all they can reach, voided or not, and pass it on or lock it in one go.
 fn greedy_operation(world: &mut World, ledger: &Ledger) -> Option<Record> {
-    let who = world.rng.below(u64::from(ACCOUNTS)) as Who;
-    let account = ledger.account(&world.accounts[usize::from(who)])?.clone();
+    let villain = world.rng.once_in(3);
+    let who = if villain { 8 + world.rng.below(8) as Who } else { 1 + world.rng.below(5) as Who };
+    let account = ledger.account(&world.accounts[usize::from(who)]).cloned().unwrap_or_default();
     let plain = |o: &&ledger::Output| o.reason == Reason::Payment && o.of_stake.is_none();
-    let inbox = account.inbox.iter().filter(|(_, o)| plain(o)).take(40);
-    let inbox: Vec<(Receive, u64)> = inbox.map(|(receive, o)| (*receive, o.amount_ucredits)).collect();
-    let mut balance = account.available_ucredits;
     let mut op = Op {
         account: world.accounts[usize::from(who)],
         seq: account.next_seq,
@@ -175,38 +173,44 @@ fn greedy_operation(world: &mut World, ledger: &Ledger) -> Option<Record> {
         epoch: account.last_epoch.max(world.now),
         receives: Vec::new(),
         action: Action::Noop,
-        balance_after: 0,
+        balance_after: account.available_ucredits,
     };
-    for (receive, amount) in inbox {
-        if let Some(sum) = balance.checked_add(amount) {
-            op.receives.push(receive);
-            balance = sum;
+    let outs = |world: &mut World, amount: &mut dyn FnMut(&mut Rng) -> u64| {
+        let out = |_| Out {
+            to: world.accounts[1 + world.rng.below(5) as usize],
+            amount_ucredits: amount(&mut world.rng),
+            reason: Reason::Payment,
+            reference: Id::ZERO,
+        };
+        Action::Transfer { outs: (0..4).map(out).collect() }
+    };
+    if villain {
+        op.action = outs(world, &mut |_| 1);
+        op.balance_after = op.balance_after.checked_sub(4)?;
+        if world.rng.once_in(2) {
+            (op.seq, op.action) = (op.seq.checked_sub(1)?, outs(world, &mut edge));
+        }
+        return certified(world, op, &world.keys[usize::from(who)]);
+    }
+    for (receive, output) in account.inbox.iter().filter(|(_, o)| plain(o)).take(40) {
+        if let Some(sum) = op.balance_after.checked_add(output.amount_ucredits) {
+            op.receives.push(*receive);
+            op.balance_after = sum;
         }
     }
-    let to = world.accounts[world.rng.below(u64::from(ACCOUNTS)) as usize];
-    match world.rng.below(5) {
-        0 => {}
-        1 if balance > 0 => {
-            op.action = pays(to, balance);
-            balance = 0;
-        }
-        2 if balance > 1 && who != TREASURY => {
-            let amount = 1 + world.rng.below(balance - 1);
+    let all = std::mem::take(&mut op.balance_after);
+    match world.rng.below(4) {
+        0 => op.balance_after = all,
+        1 if all > 0 => op.action = pays(world.accounts[1 + world.rng.below(5) as usize], all),
+        _ if all > 0 => {
             let life = 1 + world.rng.below(3);
-            op.action = world.lock(LockKind::TaskEscrow, amount, op.epoch.saturating_add(life), 2);
-            balance -= amount;
+            op.action = world.lock(LockKind::TaskEscrow, all, op.epoch.saturating_add(life), 2);
         }
-        3 => {
-            // A rival of the last operation, which pays what was never there.
-            op.seq = op.seq.checked_sub(1)?;
-            op.action = pays(to, edge(&mut world.rng));
-        }
-        _ => op.action = pays(to, edge(&mut world.rng)),
+        _ => return None,
     }
-    op.balance_after = balance;
-    let mine = account.signer(&op.account) == world.keys[usize::from(who)].account();
+    // Mostly by the owner.
     let thief = key(77);
-    let own = mine || world.rng.once_in(2);
+    let own = !world.rng.once_in(8);
     certified(world, op, if own { &world.keys[usize::from(who)] } else { &thief })
 }
 
@@ -225,7 +229,9 @@ fn absurd_decision(world: &mut World, ledger: &Ledger, records: &[Record]) -> Op
     let paid: u128 = resolve.payouts.iter().map(|p| u128::from(p.amount_ucredits)).sum();
     match world.rng.below(4) {
         0 => {
-            resolve.payouts.iter_mut().for_each(|p| p.amount_ucredits = edge(&mut world.rng));
+            let to = world.accounts[5];
+            let absurd = |_| Payout { to, amount_ucredits: edge(&mut world.rng), reason: Reason::Reward };
+            resolve.payouts = (0..3).map(absurd).collect();
             resolve.epoch = edge(&mut world.rng);
         }
         1 => {

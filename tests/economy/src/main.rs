@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 fn lives(seed: u64, count: u64) -> bool {
     let mut world = World::new(seed, [4, 1, 7][(seed % 3) as usize]);
     let result = steps::live(&mut world, count, true).and_then(|()| laws::hold(&mut world, 2));
-    let result = result.and_then(|()| ruin::ruin(seed)).and_then(|()| laws::hostile(seed, 60));
+    let result = result.and_then(|()| ruin::ruin(seed)).and_then(|()| laws::hostile(seed, 150));
     match result {
         Ok(()) => println!("seed {seed}: {} records, all checks hold", world.records.len()),
         Err(Failure { check, what }) => {

@@ -27,7 +27,7 @@ fn more_bad_witnesses_than_may_be() {
 #[test]
 fn hostile_bytes() {
     for seed in 0..6 {
-        laws::hostile(seed, 60).unwrap_or_else(|f| panic!("seed {seed}: {}: {}", f.check, f.what));
+        laws::hostile(seed, 100).unwrap_or_else(|f| panic!("seed {seed}: {}: {}", f.check, f.what));
     }
 }
 

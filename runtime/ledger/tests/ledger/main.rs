@@ -2,6 +2,7 @@
 
 mod attacks;
 mod goldens;
+mod hostile;
 mod keeping;
 mod open_doors;
 mod rewards;
