@@ -240,9 +240,11 @@ impl World {
             format!("{:?}", certificate.as_ref().err())
         })?;
         let (Ok(certificate), Value::Checkpoint(checkpoint)) = (certificate, value) else { return Ok(()) };
-        self.publish(Record::checkpoint(&self.network, checkpoint, certificate))?;
+        let record = Record::checkpoint(&self.network, checkpoint, certificate);
+        self.publish(record.clone())?;
         self.economy.checkpoint(epoch);
-        Ok(())
+        let i = self.rng.below(self.nodes.len() as u64) as usize;
+        if self.rng.once_in(2) { self.prune(i, &record) } else { Ok(()) }
     }
 
     /// Time passes.

@@ -42,6 +42,8 @@ pub struct Node {
     pub store: BTreeMap<Place, Voted>,
     /// Its replica.
     pub ledger: Ledger,
+    /// It dropped what lies behind a checkpoint.
+    pub pruned: bool,
     /// What is on its way to it.
     pub mail: Vec<Record>,
 }
@@ -142,6 +144,7 @@ impl World {
             witness: Witness::new(SecretKey::from_seed(*key.seed()), []),
             store: BTreeMap::new(),
             ledger: all.clone(),
+            pruned: false,
             mail: Vec::new(),
         };
         let mut nodes: Vec<Node> = members.iter().map(node).collect();
@@ -239,6 +242,10 @@ impl World {
     pub fn restart(&mut self, i: usize) -> Outcome {
         let node = &mut self.nodes[i];
         node.witness = Witness::new(SecretKey::from_seed(node.seed), node.store.clone());
+        if node.pruned {
+            // A snapshot's place in a store is the store's business.
+            return Ok(());
+        }
         let mut again = Ledger::new(self.network.clone());
         let bytes: Vec<Vec<u8>> = node.ledger.records().map(|r| r.encode()).collect();
         let records = bytes.iter().map(|b| Record::decode(b, &self.network).expect("own bytes"));
@@ -322,6 +329,25 @@ impl World {
             format!("{:?}", merged.refused)
         })?;
         broken(node.ledger.check_invariants())
+    }
+
+    /// A witness drops what lies behind a checkpoint of its very state, and must not be the worse for it.
+    pub fn prune(&mut self, i: usize, checkpoint: &Record) -> Outcome {
+        let Record::Checkpoint(checkpoint) = checkpoint else { return Ok(()) };
+        self.deliver(i, true)?;
+        let node = &mut self.nodes[i];
+        let root = node.ledger.root();
+        let pruned = node.ledger.prune(checkpoint);
+        ensure("F6: behind a checkpoint all is known", pruned.is_ok(), || {
+            format!("witness {i}: {pruned:?}")
+        })?;
+        node.pruned = true;
+        let after = node.ledger.root();
+        ensure("F6: behind a checkpoint all is known", after == root, || {
+            format!("witness {i}: another root")
+        })?;
+        broken(node.ledger.check_invariants())?;
+        broken(node.ledger.check_refold())
     }
 
     /// Everything arrives everywhere.
