@@ -85,7 +85,7 @@ fn attempt(world: &mut World, who: Who, count: &mut Count) -> Outcome {
         count.succeeded += 1;
         count.named += u64::from(named(world, &records)?);
     }
-    world.all.merge(records, Check::Nothing);
+    world.all.merge(records, Check::Makers);
     Ok(())
 }
 

@@ -23,7 +23,7 @@ pub fn hold(world: &mut World, rounds: usize) -> Outcome {
         let [a, b, c] = [0; 3].map(|_| subset(&mut world.rng, &records));
         let union = |parts: &[&[Record]]| {
             let mut ledger = Ledger::new(world.network.clone());
-            parts.iter().for_each(|part| drop(ledger.merge(part.iter().cloned(), Check::Nothing)));
+            parts.iter().for_each(|part| drop(ledger.merge(part.iter().cloned(), Check::Makers)));
             ledger
         };
         let root = union(&[&a, &b, &c]).root();
@@ -40,7 +40,7 @@ pub fn hold(world: &mut World, rounds: usize) -> Outcome {
         for bytes in &bytes {
             let record = Record::decode(bytes, &world.network);
             ensure("records survive their bytes", record.is_ok(), || format!("{record:?}"))?;
-            again.merge(record, Check::Nothing);
+            again.merge(record, Check::Makers);
         }
         ensure("I6: any order, one root", again.root() == world.all.root(), || "another root".into())?;
     }
@@ -78,7 +78,7 @@ pub fn hostile(seed: u64, count: usize) -> Outcome {
         while !rest.is_empty() {
             let (some, others) = rest.split_at(1 + world.rng.below(rest.len().min(9) as u64) as usize);
             rest = others;
-            again.merge(some.iter().cloned(), if order == 0 { Check::Signatures } else { Check::Nothing });
+            again.merge(some.iter().cloned(), if order == 0 { Check::Signatures } else { Check::Makers });
             sound(&again)?;
         }
         let same = again.root() == ledger.root() && again.totals() == ledger.totals();

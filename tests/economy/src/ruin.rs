@@ -97,7 +97,7 @@ impl Ruin {
             }
             let mut ledger = Ledger::new(self.world.network.clone());
             for record in records {
-                let check = if round == 2 { Check::Signatures } else { Check::Nothing };
+                let check = if round == 2 { Check::Signatures } else { Check::Makers };
                 ledger.merge([record], check);
                 broken(ledger.check_invariants())?;
             }

@@ -112,7 +112,7 @@ pub(super) fn resolve_in_time(world: &mut World) -> Outcome {
     let lock = escrow(world)?;
     world.pass(4);
     spoil_resolve(world, lock, Rule::ResolveInTime, |_| {})?;
-    spoil_resolve(world, lock, Rule::EpochCurrent, |resolve| resolve.epoch -= 2)
+    spoil_resolve(world, lock, Rule::EpochCurrent, |resolve| resolve.epoch -= 61)
 }
 
 pub(super) fn shares_complete(world: &mut World) -> Outcome {

@@ -148,7 +148,7 @@ pub(super) fn conserved(world: &mut World) -> Outcome {
     let mut copy = world.all.clone();
     let stopped = crate::mutants::quietly(|| {
         catch_unwind(AssertUnwindSafe(|| {
-            mutants::without(Rule::InFlightCounts, || copy.merge([record], Check::Nothing));
+            mutants::without(Rule::InFlightCounts, || copy.merge([record], Check::Makers));
         }))
     });
     ensure("I1 is asserted in the product", stopped.is_err(), || {
