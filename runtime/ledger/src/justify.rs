@@ -44,7 +44,9 @@ pub fn bonus(ledger: &Ledger, resolve: &Id, worker: &AccountId, now: u64) -> Opt
     let (reward, epoch, drawn) = reward(ledger, resolve, worker, now)?;
     let compute = ledger.checkpoint_before(epoch).map_or(0, |c| c.value.compute);
     let bonus = bonus_ucredits(reward, multiplier(compute.into()));
-    (drawn && bonus > 0).then_some(bonus)
+    // Who pays a purse of their own earns nothing by it.
+    let owner = ledger.resolve(resolve)?.value.resolve.owner;
+    (drawn && bonus > 0 && !related(ledger, &owner, worker)).then_some(bonus)
 }
 
 /// The referral share that a resolve earns a referrer, in micro-credits; `None` if it earns none (yet).

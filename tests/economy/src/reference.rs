@@ -127,6 +127,7 @@ struct Lock {
 #[derive(Clone, Debug)]
 struct Decided {
     epoch: u64,
+    payer: Who,
     drawn: bool,
     /// Rewards by payee, with the payout's name.
     rewards: Vec<(Name, Who, u64)>,
@@ -237,7 +238,7 @@ impl Economy {
         }
         if escrow {
             self.compute += paid * 2 / held.halves / 100;
-            self.decided.insert(serial, Decided { epoch: self.epoch, drawn, rewards });
+            self.decided.insert(serial, Decided { epoch: self.epoch, payer: held.owner, drawn, rewards });
         }
         let sort = match held.kind {
             Kind::Claim => Sort::Stake { claimed: held.amount },
@@ -299,6 +300,9 @@ impl Economy {
             Grant::Bonus { decision, worker } => {
                 let reward = self.reward(decision, worker)?;
                 let decided = self.decided.get(&decision).filter(|d| d.drawn)?;
+                if self.root(decided.payer) == self.root(worker) && !self.is(Defect::OwnPurse) {
+                    return None;
+                }
                 let before = self.checkpoints.range(..decided.epoch).next_back();
                 let hours = *before.map_or(&0, |(_, compute)| compute) as f64 / 1e6;
                 let decay = hours / 1e6;
@@ -311,9 +315,8 @@ impl Economy {
                 let paid: BTreeSet<Who> = decided.rewards.iter().map(|r| r.1).collect();
                 let shares = paid.iter().filter_map(|&referee| {
                     let (opened, by) = self.purse(referee).opened?;
-                    let root = |who: Who| self.purse(who).origin.unwrap_or(who);
                     let young = decided.epoch < opened + 30 * 1_440;
-                    let counts = by == Some(referrer) && root(referee) != root(referrer) && young;
+                    let counts = by == Some(referrer) && self.root(referee) != self.root(referrer) && young;
                     self.reward(decision, referee).filter(|_| counts).map(|reward| reward / 10)
                 });
                 Some(shares.sum()).filter(|share: &u64| *share > 0)
@@ -382,6 +385,11 @@ impl Economy {
 
     fn purse(&self, who: Who) -> Purse {
         self.purses.get(&who).cloned().unwrap_or_default()
+    }
+
+    /// Whose purse an account came from.
+    fn root(&self, who: Who) -> Who {
+        self.purse(who).origin.unwrap_or(who)
     }
 
     /// What a decision paid a worker, once the hour is over and if nobody touched it.

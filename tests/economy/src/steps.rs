@@ -297,6 +297,11 @@ impl World {
         let lock = self.last_lock();
         self.decide(lock, &[(5, 20 * CREDIT + small, Sort::Reward)], CREDIT - small, 0)?;
         let second = self.serial() - 1;
+        // From one purse to another of the same.
+        self.act(1, Deed::Escrow { amount: 2 * CREDIT, until, halves: 2 })?;
+        let lock = self.last_lock();
+        self.decide(lock, &[(2, 2 * CREDIT, Sort::Reward)], 0, 0)?;
+        let own = self.serial() - 1;
         self.act(5, Deed::Nothing)?;
         // Stakes: one slashed, one returned, one that runs out, some called back.
         for slash in [4 * CREDIT, 0] {
@@ -327,6 +332,7 @@ impl World {
         self.act(TREASURY, Deed::Grant(vec![bonus(first)]))?;
         self.act(TREASURY, Deed::Grant(vec![bonus(second)]))?;
         self.pass(1);
+        self.act(TREASURY, Deed::Grant(vec![Grant::Bonus { decision: own, worker: 2 }]))?;
         self.act(TREASURY, Deed::Grant(vec![Grant::Referral { decision: second, referrer: 4 }]))?;
         for who in [4, 5, 3, 5] {
             self.act(who, Deed::Nothing)?;

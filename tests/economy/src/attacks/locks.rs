@@ -112,7 +112,12 @@ pub(super) fn resolve_in_time(world: &mut World) -> Outcome {
     let lock = escrow(world)?;
     world.pass(4);
     spoil_resolve(world, lock, Rule::ResolveInTime, |_| {})?;
-    spoil_resolve(world, lock, Rule::EpochCurrent, |resolve| resolve.epoch -= 61)
+    // In time by its date, which is an hour ago or to come.
+    world.act(1, Deed::Escrow { amount: 5 * CREDIT, until: world.now + 9, halves: 2 })?;
+    let lock = world.last_lock();
+    let stale = world.now - 61;
+    spoil_resolve(world, lock, Rule::EpochCurrent, |resolve| resolve.epoch = stale)?;
+    spoil_resolve(world, lock, Rule::EpochCurrent, |resolve| resolve.epoch += 1)
 }
 
 pub(super) fn shares_complete(world: &mut World) -> Outcome {

@@ -144,7 +144,8 @@ pub(super) fn stake_covers(world: &mut World) -> Outcome {
     for kind in [LockKind::TaskStake, LockKind::Unbond] {
         spoil(world, 1, Rule::StakeCovers, |world, op| {
             let life = if kind == LockKind::Unbond { 1_440 } else { 5 };
-            let too_much = world.economy.holding(1).staked + world.economy.holding(1).locked + CREDIT;
+            let holding = world.economy.holding(1);
+            let too_much = holding.staked + holding.locked + holding.pending + CREDIT;
             op.action = world.lock(kind, too_much, world.now + life, 2);
         })?;
     }

@@ -8,31 +8,32 @@ use ledger::{
 use super::spoil;
 use crate::{
     Outcome,
-    reference::{Deed, Grant, Sort, TREASURY},
+    reference::{Deed, Grant, Sort, TREASURY, Who},
     world::{CREDIT, World},
 };
 
-/// A reward of so many credits, beyond its hour: the bonus that is due for it.
-fn rewarded(world: &mut World, credits: u64) -> Outcome<(Grant, Id, u64)> {
+/// A reward of so many credits to an account that nobody else pays, beyond its hour: the bonus that is due for it.
+fn rewarded(world: &mut World, worker: Who, credits: u64) -> Outcome<(Grant, Id, u64)> {
     let amount = credits * CREDIT;
     world.act(1, Deed::Escrow { amount, until: world.now + 3, halves: 2 })?;
     let lock = world.last_lock();
-    let record = world.decide(lock, &[(6, amount, Sort::Reward)], 0, 0)?;
+    let record = world.decide(lock, &[(worker, amount, Sort::Reward)], 0, 0)?;
     let decision = world.serial() - 1;
     world.pass(61);
-    let grant = Grant::Bonus { decision, worker: 6 };
+    let grant = Grant::Bonus { decision, worker };
     Ok((grant, record.map_or(Id::ZERO, |r| r.id()), world.economy.due(&grant).unwrap_or(0)))
 }
 
-fn pay(world: &World, op: &mut Op, reference: Id, amount_ucredits: u64) {
-    let out = Out { to: world.accounts[6], amount_ucredits, reason: Reason::Bonus, reference };
+fn pay(world: &World, op: &mut Op, worker: Who, reference: Id, amount_ucredits: u64) {
+    let out =
+        Out { to: world.accounts[usize::from(worker)], amount_ucredits, reason: Reason::Bonus, reference };
     op.action = Action::Transfer { outs: vec![out] };
     op.balance_after -= amount_ucredits;
 }
 
 pub(super) fn cap(world: &mut World) -> Outcome {
-    let (_, reference, due) = rewarded(world, 30)?;
-    spoil(world, TREASURY, Rule::TreasuryCap, |world, op| pay(world, op, reference, due))
+    let (_, reference, due) = rewarded(world, 16, 30)?;
+    spoil(world, TREASURY, Rule::TreasuryCap, |world, op| pay(world, op, 16, reference, due))
 }
 
 pub(super) fn only_pays(world: &mut World) -> Outcome {
@@ -46,16 +47,16 @@ pub(super) fn only_pays(world: &mut World) -> Outcome {
 }
 
 pub(super) fn justified(world: &mut World) -> Outcome {
-    let (_, reference, due) = rewarded(world, 3)?;
+    let (_, reference, due) = rewarded(world, 17, 3)?;
     for amount in [due + 1, due - 1] {
-        spoil(world, TREASURY, Rule::TreasuryJustified, |world, op| pay(world, op, reference, amount))?;
+        spoil(world, TREASURY, Rule::TreasuryJustified, |world, op| pay(world, op, 17, reference, amount))?;
     }
     let nothing = Id::hash("nothing", &[]);
-    spoil(world, TREASURY, Rule::TreasuryJustified, |world, op| pay(world, op, nothing, due))
+    spoil(world, TREASURY, Rule::TreasuryJustified, |world, op| pay(world, op, 17, nothing, due))
 }
 
 pub(super) fn once(world: &mut World) -> Outcome {
-    let (grant, reference, due) = rewarded(world, 2)?;
+    let (grant, reference, due) = rewarded(world, 18, 2)?;
     world.act(TREASURY, Deed::Grant(vec![grant]))?;
-    spoil(world, TREASURY, Rule::TreasuryOnce, |world, op| pay(world, op, reference, due))
+    spoil(world, TREASURY, Rule::TreasuryOnce, |world, op| pay(world, op, 18, reference, due))
 }
