@@ -14,6 +14,7 @@ mod embed;
 mod engines;
 mod hnsw;
 mod knn;
+mod ledger;
 mod memory;
 mod peaks;
 mod quant;
@@ -56,6 +57,8 @@ enum Command {
     Stages(stages::Args),
     /// The matrix products over row counts, one thread
     Gemm(stages::Args),
+    /// Certified transfers, merges and roots of the ledger, against what its cryptography costs
+    Ledger(ledger::Args),
     /// Peak memory of `edge-net embed --device cpu`
     Memory(memory::Args),
     /// Print the folder of the float weights peers are made from, fetching them where needed
@@ -109,6 +112,7 @@ fn main() -> ExitCode {
         Command::All(args) => all(&args),
         Command::Stages(args) => stages::run(&args, stages::Which::All),
         Command::Gemm(args) => stages::run(&args, stages::Which::Gemm),
+        Command::Ledger(args) => ledger::run(&args),
         Command::Memory(args) => memory::run(&args),
         Command::Weights => weights(),
         Command::Vectors => vectors::Rows::sentences().map(|rows| println!("{rows}")),

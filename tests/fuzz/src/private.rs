@@ -178,7 +178,7 @@ pub(crate) fn backup(input: &[u8]) -> bool {
     }
     match backup::import(&file, PASSPHRASE) {
         Ok(found) => {
-            let same = *found.key.seed() == *KEYS[2].seed() && BACKUPS.iter().any(|good| *good == file);
+            let same = *found.key.seed() == *KEYS[2].seed() && BACKUPS.contains(&file);
             assert!(same, "a backup that nobody wrote");
             true
         }
@@ -266,7 +266,7 @@ impl World {
 static SEALED: LazyLock<World> = LazyLock::new(|| {
     let mut random = counted(7);
     let mut ring = Prekeys::new(ACCOUNTS[1]);
-    let prekey = ring.rotate(&KEYS[1], NOW, &mut counted(6)).expect("a first prekey").clone();
+    let prekey = *ring.rotate(&KEYS[1], NOW, &mut counted(6)).expect("a first prekey");
     let assignment = Assignment {
         network: [1; 32],
         task: [2; 32],

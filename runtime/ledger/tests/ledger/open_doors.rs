@@ -23,7 +23,6 @@ fn own_authority(kind: LockKind, authority: &SecretKey, amount_ucredits: u64, ex
 
 /// Anyone is an authority of their own locks. A refunded micro-credit buys a verdict on anybody.
 #[test]
-#[ignore = "open: judgements of authorities that nobody appointed count"]
 fn nobody_judges_a_stranger() {
     let mut town = Town::new(4, 1);
     let (nobody, victim) = (key(1), key(50));
@@ -45,7 +44,6 @@ fn nobody_judges_a_stranger() {
 
 /// Pays itself and is paid nine times as much: `drawn` is the word of an authority that is the submitter.
 #[test]
-#[ignore = "open: bonuses follow from decisions of authorities that nobody appointed"]
 fn nobody_pays_themselves_a_bonus() {
     let mut town = Town::new(1, 1);
     let (nobody, puppet) = (key(1), key(50));
@@ -145,7 +143,6 @@ fn no_rotation_undoes_a_slash() {
 
 /// A proof against a key that was made for it costs nothing, is kept for ever, and no ledger is pruned again.
 #[test]
-#[ignore = "open: a proof against a key that owns nothing keeps every ledger from being pruned"]
 fn a_free_proof_keeps_nobody_from_pruning() {
     let mut town = Town::new(1, 1);
     let free = key(77);
@@ -164,7 +161,6 @@ fn a_free_proof_keeps_nobody_from_pruning() {
 /// What a resolve earned is looked up in the resolve, which pruning drops: witnesses that pruned and witnesses that did not
 /// split over the treasury's operation.
 #[test]
-#[ignore = "open: pruning drops resolves that bonuses are still due for"]
 fn pruning_changes_nothing_that_is_due() {
     let mut town = Town::new(1, 1);
     let escrow = town.act(&key(1), lock(LockKind::TaskEscrow, 10 * MICRO, town.now + 5));
