@@ -58,6 +58,11 @@ pub(super) fn vote_durable(world: &mut World) -> Outcome {
     let [a, b] = two(world, who).map(Value::Op);
     world.sync()?;
     let i = world.honest()[0];
+    // The disk is full at first: the vote does not leave, and is asked for again.
+    if let Value::Op(op) = &a {
+        let (now, node) = (world.now, &mut world.nodes[i]);
+        drop(node.witness.consider_op(&node.ledger, op, now));
+    }
     world.ask(i, &a, false)?;
     world.restart(i)?;
     let proof = refused_by(world, i, Rule::OneVotePerSequence, &b)?;
