@@ -48,6 +48,32 @@ pub fn count(seed: u64, witnesses: u16, bad: usize, attempts: u64) -> Outcome<Co
     Ok(count)
 }
 
+/// [`count`] on every core.
+///
+/// # Errors
+/// As [`count`].
+pub fn count_on_all_cores(witnesses: u16, bad: usize, attempts: u64) -> Outcome<Count> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let counts: Vec<Outcome<Count>> = std::thread::scope(|scope| {
+        let part = |thread| {
+            let some = attempts / threads + u64::from(thread < attempts % threads);
+            scope.spawn(move || count(thread << 32, witnesses, bad, some))
+        };
+        let parts: Vec<_> = (0..threads).map(part).collect();
+        parts.into_iter().map(|part| part.join().expect("a count ends")).collect()
+    });
+    counts.into_iter().try_fold(Count::default(), |sum, part| {
+        let part = part?;
+        Ok(Count {
+            attempts: sum.attempts + part.attempts,
+            succeeded: sum.succeeded + part.succeeded,
+            one: sum.one + part.one,
+            proved: sum.proved + part.proved,
+            named: sum.named + part.named,
+        })
+    })
+}
+
 fn spenders() -> impl Iterator<Item = Who> {
     (*OWNERS.start()..ACCOUNTS).filter(|who| *who <= 4 || (8..=15).contains(who))
 }
@@ -55,14 +81,16 @@ fn spenders() -> impl Iterator<Item = Who> {
 fn attempt(world: &mut World, who: Who, count: &mut Count) -> Outcome {
     count.attempts += 1;
     let [a, b] = [2, 3].map(|to| payment(world, who, to));
-    let mut order: Vec<usize> = (0..world.nodes.len()).flat_map(|i| [i, i]).collect();
+    // Some are asked again, perhaps after a crash.
+    let again: Vec<usize> = (0..world.nodes.len()).filter(|_| world.rng.once_in(4)).collect();
+    let mut order: Vec<usize> = (0..world.nodes.len()).chain(again).collect();
     world.rng.shuffle(&mut order);
     let mut proved = false;
     let committee = world.network.committee(world.now).clone();
     let ids = [&a, &b].map(|op| op.op.id(&world.id()));
     let mut collectors = ids.map(|id: Id| Collector::new(world.id(), id, &committee));
     for (turn, i) in order.into_iter().enumerate() {
-        // Each witness sees this first or that first; some crash, and are asked again.
+        // Each witness sees this first or that first.
         let first = world.rng.once_in(2) ^ turn.is_multiple_of(2);
         for which in [usize::from(first), usize::from(!first)] {
             let value = Value::Op(if which == 0 { a.clone() } else { b.clone() });

@@ -33,7 +33,7 @@ enum Command {
     },
     /// Double spends with f bad witnesses, and with one more
     DoubleSpend {
-        /// How many, for each number of witnesses
+        /// How many, for each number of witnesses; a tenth of it with one more bad
         #[arg(long, default_value_t = 100_000)]
         attempts: u64,
     },
@@ -94,7 +94,8 @@ fn count(attempts: u64) -> bool {
     let mut good = true;
     for (witnesses, f) in [(4, 1), (7, 2)] {
         for bad in [f, f + 1] {
-            match double_spend::count(1, witnesses, bad, attempts) {
+            let attempts = if bad == f { attempts } else { attempts.div_ceil(10) };
+            match double_spend::count_on_all_cores(witnesses, bad, attempts) {
                 Ok(count) => {
                     println!("{witnesses} witnesses, {bad} bad: {count:?}");
                     good &= if bad == f { count.succeeded == 0 } else { count.named == count.succeeded };
