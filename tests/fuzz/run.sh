@@ -24,7 +24,7 @@ one() {
       -timeout=60 -reload=0 -print_final_stats=1 -artifact_prefix="$work/crashes/$name-" "$work/corpus/$name" \
       >"$log" 2>&1; } 2>"$log.time" || status=$?
     cpu=$(awk -v before="$cpu" 'END { print before + $1 + $2 }' "$log.time")
-    runs=$((runs + $(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)))
+    runs=$((runs + $(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1 | grep . || echo 0)))
   done
   local coverage features inputs crashes=0
   read -r coverage features inputs < <(awk '/ cov: / {

@@ -68,7 +68,7 @@ fn story(town: &Town) -> Vec<Record> {
     act(&mut ledger, 1, ledger::op::Action::Open { referrer: Some(ACCOUNTS[0]), site: Some(Id::ZERO) }, NOW);
     let escrow = act(&mut ledger, 0, lock(LockKind::TaskEscrow, 9_000_000, NOW + 10), NOW).id();
     act(&mut ledger, 1, lock(LockKind::TaskStake, 10_000_000, NOW + 10), NOW);
-    act(&mut ledger, TREASURY, pay(2, 1_000_000, Reason::Bonus), NOW);
+    act(&mut ledger, TREASURY, ledger::op::Action::Noop, NOW);
     let resolve = Resolve {
         owner: ACCOUNTS[0],
         lock: escrow,
@@ -145,7 +145,7 @@ pub(crate) fn op_seeds() -> Vec<Vec<u8>> {
         draft(1, lock(LockKind::TaskStake, 5, NOW + 90)),
         draft(2, ledger::op::Action::Open { referrer: None, site: None }),
         draft(3, lock(LockKind::BaseStake, 5_000_000, NOW + 80)),
-        draft(TREASURY, pay(2, 7, Reason::Referral)),
+        draft(TREASURY, ledger::op::Action::Noop),
     ];
     let signed = |op: Op| {
         let number = number_of(&op.account).expect("an account of the town");
