@@ -210,7 +210,9 @@ pub(crate) fn founding(input: &[u8]) -> bool {
             CommitteeChange::sign(network.id(), change.from_epoch, change.witnesses.clone(), &KEYS[number])
         });
         match signed.map(|signed| network.change(&signed)) {
-            Some(Ok(())) => assert!(change.from_epoch > before.from_epoch, "a committee of the past"),
+            Some(Ok(())) => {
+                assert_eq!(network.committee(change.from_epoch).from_epoch, change.from_epoch, "its epochs")
+            }
             _ => assert_eq!(*network.committee(u64::MAX), before, "a change that was refused"),
         }
         let quorum = network.committee(u64::MAX).quorum();
