@@ -1,0 +1,1 @@
+//! How much of the machine the node may use: signals in, duty and slice out.
