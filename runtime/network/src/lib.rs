@@ -3,4 +3,6 @@
 //! Pure: time, randomness and bytes are arguments. A shell (native, browser, simulator) owns the sockets, the clock and the
 //! store, and holds no policy.
 
+pub mod reason;
 pub mod scheduler;
+pub mod wire;

@@ -1,0 +1,120 @@
+//! How values of other crates lie in a body: as their bytes, without a length.
+
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, SeqAccess, Visitor},
+};
+
+/// Declares a module for `#[serde(with = "...")]` over a value of 32 bytes.
+macro_rules! of_32_bytes {
+    ($module:ident, $type:ty) => {
+        pub(super) mod $module {
+            use super::*;
+
+            pub(in crate::wire) fn serialize<S: Serializer>(value: &$type, to: S) -> Result<S::Ok, S::Error> {
+                value.as_bytes().serialize(to)
+            }
+
+            pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(
+                from: D,
+            ) -> Result<$type, D::Error> {
+                <[u8; 32]>::deserialize(from).map(<$type>::from_bytes)
+            }
+        }
+    };
+}
+
+of_32_bytes!(account, identity::AccountId);
+of_32_bytes!(id, ledger::Id);
+
+pub(super) mod signature {
+    use super::*;
+
+    pub(in crate::wire) fn serialize<S: Serializer>(
+        value: &identity::Signature,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let [head, tail] = halves(value.as_bytes());
+        (head, tail).serialize(to)
+    }
+
+    pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<identity::Signature, D::Error> {
+        let (head, tail) = <([u8; 32], [u8; 32])>::deserialize(from)?;
+        let mut bytes = [0; 64];
+        bytes[..32].copy_from_slice(&head);
+        bytes[32..].copy_from_slice(&tail);
+        Ok(identity::Signature::from_bytes(bytes))
+    }
+
+    fn halves(bytes: &[u8; 64]) -> [[u8; 32]; 2] {
+        let mut halves = [[0; 32]; 2];
+        halves[0].copy_from_slice(&bytes[..32]);
+        halves[1].copy_from_slice(&bytes[32..]);
+        halves
+    }
+}
+
+/// An optional id.
+pub(super) mod maybe_id {
+    use super::*;
+
+    pub(in crate::wire) fn serialize<S: Serializer>(
+        value: &Option<ledger::Id>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.as_ref().map(ledger::Id::as_bytes).serialize(to)
+    }
+
+    pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<ledger::Id>, D::Error> {
+        Ok(<Option<[u8; 32]>>::deserialize(from)?.map(ledger::Id::from_bytes))
+    }
+}
+
+/// Ids in a list.
+pub(super) mod ids {
+    use super::*;
+
+    pub(in crate::wire) fn serialize<S: Serializer>(value: &[ledger::Id], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(value.iter().map(ledger::Id::as_bytes))
+    }
+
+    pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<ledger::Id>, D::Error> {
+        Ok(<Vec<[u8; 32]>>::deserialize(from)?.into_iter().map(ledger::Id::from_bytes).collect())
+    }
+}
+
+/// A list of at most `MOST` items, refused at the first above: items of one byte each grow to many times that in memory.
+pub(super) fn few<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MOST: usize>(
+    from: D,
+) -> Result<Vec<T>, D::Error> {
+    struct Few<T, const MOST: usize>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Few<T, MOST> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {MOST} items")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(item) = items.next_element()? {
+                if list.len() == MOST {
+                    return Err(A::Error::custom("too many items"));
+                }
+                list.push(item);
+            }
+            Ok(list)
+        }
+    }
+
+    from.deserialize_seq(Few::<T, MOST>(PhantomData))
+}
