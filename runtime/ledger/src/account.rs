@@ -279,8 +279,8 @@ impl Front {
     fn read(reader: &mut Reader<'_>) -> Result<(AccountId, Front), DecodeError> {
         let account = reader.account("account")?;
         reader.id("head")?;
-        (reader.u64("seq")?, reader.u64("epoch")?, reader.u8("frozen")?);
-        (reader.u64("available")?, reader.u64("staked")?, reader.u64("committed")?);
+        // Seq, epoch, frozen; available, staked, committed.
+        reader.slice(8 + 8 + 1 + 3 * 8, "balances")?;
         reader.option("key", |reader| Ok((reader.u64("since")?, reader.account("key")?)))?;
         let ancestor = reader.option("ancestor", |reader| reader.account("ancestor"))?;
         Ok((account, Front { ancestor, opened: reader.option("opened", Opened::read)? }))
