@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use identity::AccountId;
+use sha2::{Digest, Sha256};
 
 use crate::{
-    Id,
+    Id, merkle,
     op::{LockKind, LockTerms, Reason, Receive},
     reputation::Outcome,
     wire::{DecodeError, Reader, Writer},
@@ -163,7 +164,7 @@ impl Account {
     }
 
     /// The leaf of the state's Merkle tree: everything that later operations can depend on. `frozen` and what is taken come
-    /// from the fold's last step.
+    /// from the fold's last step. The tree holds its [`entry`].
     pub(crate) fn leaf(&self, id: &AccountId, frozen: bool, taken: &Taken) -> Vec<u8> {
         let mut out = Writer::with_capacity(256 + 128 * (self.locks.len() + self.inbox.len()));
         out.account(id).id(&self.head).u64(self.next_seq).u64(self.last_epoch).u8(frozen.into());
@@ -236,6 +237,53 @@ impl Account {
             let once = leaf.1.judgements.iter().is_sorted_by(|a, b| (a.0, a.1) < (b.0, b.1));
             if once { Ok(leaf) } else { Err(DecodeError::Order { what: "judgements" }) }
         })
+    }
+}
+
+/// What stands in the Merkle tree for a leaf: its front, which has at most 254 bytes, and SHA-256 of the rest. So who
+/// shows where an account came from need not show its locks and its inbox, which strangers can fill.
+pub(crate) fn entry(leaf: &[u8]) -> Vec<u8> {
+    match Reader::front(leaf, Front::read) {
+        Ok((_, rest)) => {
+            let front = &leaf[..leaf.len() - rest.len()];
+            [front, &Sha256::digest(rest)[..]].concat()
+        }
+        // No leaf, and no entry either: under its own hash it is refused when it is read.
+        Err(_) => leaf.to_vec(),
+    }
+}
+
+/// The hash of a leaf in the Merkle tree: that of its entry, the bytes up to its locks and SHA-256 of those from there on.
+pub fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
+    merkle::leaf(&entry(leaf))
+}
+
+/// What an entry says of where an account came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Front {
+    pub(crate) ancestor: Option<AccountId>,
+    pub(crate) opened: Option<Opened>,
+}
+
+impl Front {
+    /// The account of an entry, and its front.
+    pub(crate) fn of_entry(entry: &[u8]) -> Result<(AccountId, Front), DecodeError> {
+        Reader::whole(entry, |reader| {
+            let front = Front::read(reader)?;
+            reader.id("holdings")?;
+            Ok(front)
+        })
+    }
+
+    /// Reads what a leaf begins with.
+    fn read(reader: &mut Reader<'_>) -> Result<(AccountId, Front), DecodeError> {
+        let account = reader.account("account")?;
+        reader.id("head")?;
+        // Seq, epoch, frozen; available, staked, committed.
+        reader.slice(8 + 8 + 1 + 3 * 8, "balances")?;
+        reader.option("key", |reader| Ok((reader.u64("since")?, reader.account("key")?)))?;
+        let ancestor = reader.option("ancestor", |reader| reader.account("ancestor"))?;
+        Ok((account, Front { ancestor, opened: reader.option("opened", Opened::read)? }))
     }
 }
 

@@ -1,14 +1,26 @@
 //! The owner's side: the next operation of an account, complete but for the signature.
 
 use identity::AccountId;
+use thiserror::Error;
 
 use crate::{
-    Checkpoint, Id, Ledger, Refusal,
+    Checkpoint, Evidence, Id, Lacking, Ledger, Refusal, Roll,
     account::Account,
-    op::{Action, MAX_RECEIVES, Op, Receive},
+    op::{Action, MAX_RECEIVES, Op, Out, Receive},
     rule::Rule,
     state::Stop,
 };
+
+/// Why the treasury does not pay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DraftError {
+    /// It would break a rule.
+    #[error("refused: {0}")]
+    Refusal(#[from] Refusal),
+    /// It cannot be shown to be due.
+    #[error("not shown to be due: {0}")]
+    Lacking(#[from] Lacking),
+}
 
 impl Ledger {
     /// The account's next operation: it receives what is ready, up to [`MAX_RECEIVES`], and does this.
@@ -16,9 +28,49 @@ impl Ledger {
     /// An owner stores what it signs before it sends it, and sends it again unchanged after a crash: two operations of one
     /// seq are a fork, whatever the reason.
     ///
+    /// Payments of the treasury come with evidence: [`Ledger::draft_treasury`].
+    ///
     /// # Errors
     /// The rule that the action would break, such as [`Rule::BalanceCovers`].
     pub fn draft(&self, account: &AccountId, action: Action, epoch: u64) -> Result<Op, Refusal> {
+        let op = self.draft_any(account, action, epoch)?;
+        if account == self.network().treasury() {
+            crate::justify::treasury(self.network(), &op, &Evidence::default())?;
+        }
+        Ok(op)
+    }
+
+    /// The treasury's next operation, which pays what these rolls show to be due, and what shows it: sent to every witness
+    /// alike.
+    ///
+    /// # Errors
+    /// What is lacking to show it, or the rule that it would break.
+    pub fn draft_treasury(
+        &self,
+        outs: Vec<Out>,
+        epoch: u64,
+        rolls: &[Roll],
+    ) -> Result<(Op, Evidence), DraftError> {
+        let op = self.draft_any(self.network().treasury(), Action::Transfer { outs }, epoch)?;
+        let evidence = self.evidence(&op, rolls)?;
+        crate::justify::treasury(self.network(), &op, &evidence)?;
+        Ok((op, evidence))
+    }
+
+    /// The checkpoint of an epoch that ended with this state.
+    pub fn draft_checkpoint(&self, epoch: u64) -> Checkpoint {
+        let treasury = self.account(self.network().treasury());
+        Checkpoint {
+            epoch,
+            previous: self.checkpoint_before(epoch).map_or(Id::ZERO, |c| c.id),
+            root: self.root(),
+            accounts: self.state().accounts.len() as u64,
+            treasury_ucredits: treasury.map_or(0, |a| a.available_ucredits),
+            compute: self.compute(),
+        }
+    }
+
+    fn draft_any(&self, account: &AccountId, action: Action, epoch: u64) -> Result<Op, Refusal> {
         let unknown = Account::default();
         let state = self.account(account).unwrap_or(&unknown);
         let epoch = epoch.max(state.last_epoch);
@@ -40,22 +92,8 @@ impl Ledger {
         if account == self.network().treasury() {
             // Signed and refused by every witness, it would stand in the way of any other for its seq.
             self.state().prepare(&op).map_err(refused)?;
-            crate::justify::treasury(self, &op)?;
         }
         Ok(op)
-    }
-
-    /// The checkpoint of an epoch that ended with this state.
-    pub fn draft_checkpoint(&self, epoch: u64) -> Checkpoint {
-        let treasury = self.account(self.network().treasury());
-        Checkpoint {
-            epoch,
-            previous: self.checkpoint_before(epoch).map_or(Id::ZERO, |c| c.id),
-            root: self.root(),
-            accounts: self.state().accounts.len() as u64,
-            treasury_ucredits: treasury.map_or(0, |a| a.available_ucredits),
-            compute: self.compute(),
-        }
     }
 }
 

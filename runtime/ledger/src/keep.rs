@@ -6,6 +6,7 @@
 //! | `votes` | [`Place::encode`] | [`Voted::encode`] |
 //! | `own` | account, then seq big-endian | [`SignedOp::encode`] |
 //! | `meta` | `founding`; `committee`, then the epoch big-endian | [`Founding::encode`]; [`CommitteeChange::encode`] |
+//! | `meta` | `roll`, then epoch and part, big-endian | [`Roll::encode`] |
 //!
 //! The key of a record is the hash of its bytes and not the record's id: a certificate may come again with more signers.
 
@@ -17,7 +18,7 @@ use thiserror::Error;
 
 use crate::{
     Broken, Check, CommitteeChange, DecodeError, Founding, Id, Ledger, Network, NetworkError, Record,
-    Refusal, Rule,
+    Refusal, Roll, Rule,
     op::SignedOp,
     store::{Batch, Store, StoreError, Table},
     witness::{Place, Unsent, Voted},
@@ -89,6 +90,25 @@ pub fn put_founding(batch: &mut Batch, founding: &Founding) -> Result<(), StoreE
 pub fn put_change(batch: &mut Batch, change: &CommitteeChange) -> Result<(), StoreError> {
     let key = [COMMITTEE, &change.from_epoch.to_be_bytes()].concat();
     batch.put(Table::Meta, key, change.encode()).map(drop)
+}
+
+/// Writes a part of the roll of a checkpoint, in the place of what was there.
+///
+/// # Errors
+/// Those of the batch.
+pub fn put_roll(batch: &mut Batch, roll: &Roll, part: u32) -> Result<(), StoreError> {
+    let key = [ROLL, &roll.checkpoint().epoch.to_be_bytes(), &part.to_be_bytes()].concat();
+    batch.put(Table::Meta, key, roll.encode()).map(drop)
+}
+
+/// The rolls of checkpoints from an epoch on.
+///
+/// # Errors
+/// The store cannot be read, or holds other bytes.
+pub fn rolls(store: &dyn Store, from_epoch: u64) -> Result<Vec<Roll>, KeepError> {
+    let entries = entries(store, Table::Meta, &[ROLL, &from_epoch.to_be_bytes()].concat())?;
+    let rolls = entries.into_iter().take_while(|(key, _)| key.starts_with(ROLL));
+    rolls.map(|(key, bytes)| Roll::decode(&bytes).map_err(|e| damaged(Table::Meta, &key, e))).collect()
 }
 
 /// Writes a record.
@@ -232,3 +252,4 @@ fn own_key(account: &AccountId, seq: u64) -> Vec<u8> {
 
 const FOUNDING: &[u8] = b"founding";
 const COMMITTEE: &[u8] = b"committee";
+const ROLL: &[u8] = b"roll";

@@ -6,7 +6,7 @@ use identity::AccountId;
 
 use crate::{
     Id, Network, Record,
-    account::{Account, Balance, Taken, Void},
+    account::{Account, Balance, Taken, Void, entry, leaf_hash},
     by_id::Slot,
     merkle,
     op::{LockTerms, Op, SignedOp},
@@ -178,12 +178,12 @@ impl Ledger {
         Id::from_bytes(merkle::root(&self.leaf_hashes()))
     }
 
-    /// Proof that an account's leaf is under [`Ledger::root`], with the leaf's bytes and its place.
+    /// Proof that an account's entry is under [`Ledger::root`], with the entry's bytes and its place.
     pub fn prove(&self, account: &AccountId) -> Option<(Vec<u8>, usize, merkle::Proof)> {
         let index = self.state.accounts.keys().position(|a| a == account)?;
         let proof = merkle::prove(&self.leaf_hashes(), index)?;
         let leaf = self.account(account)?.leaf(account, self.is_frozen(account), &self.taken(account));
-        Some((leaf, index, proof))
+        Some((entry(&leaf), index, proof))
     }
 
     /// Every record, accounts and seqs ascending, then resolves, checkpoints and proofs.
@@ -250,8 +250,8 @@ impl Ledger {
         }
     }
 
-    fn leaf_hashes(&self) -> Vec<[u8; 32]> {
-        self.leaves().map(|leaf| merkle::leaf(&leaf)).collect()
+    pub(crate) fn leaf_hashes(&self) -> Vec<[u8; 32]> {
+        self.leaves().map(|leaf| leaf_hash(&leaf)).collect()
     }
 
     fn insert(&mut self, record: Record, check: Check) -> Result<Inserted, Refusal> {

@@ -12,6 +12,7 @@
 //! | [`Network`], [`Committee`], [`Certificate`] | who witnesses, and what makes a value certain |
 //! | [`Ledger`] | the set and its fold; merge, balances, root, invariants |
 //! | [`witness`] | what a witness signs, and what it must store first |
+//! | [`justify`], [`evidence`], [`roll`] | what the treasury may pay, what shows it, and what its operator keeps to show it |
 //! | [`curve`], [`price`], [`exposure`], [`reputation`] | the arithmetic of the economy |
 //! | [`receipt`], [`audit`], [`store`], [`keep`] | what is kept: receipts, security events, bytes, and how the ledger lies in them |
 //!
@@ -25,6 +26,7 @@ mod certificate;
 mod checkpoint;
 pub mod curve;
 mod draft;
+pub mod evidence;
 pub mod exposure;
 mod id;
 mod invariants;
@@ -40,6 +42,7 @@ pub mod receipt;
 mod record;
 pub mod reputation;
 pub mod resolve;
+pub mod roll;
 mod rule;
 mod set;
 pub mod site;
@@ -50,9 +53,11 @@ mod verdict;
 mod wire;
 pub mod witness;
 
-pub use account::{Account, Balance, Judgement, Lock, Opened, Output, Spending, Void};
+pub use account::{Account, Balance, Judgement, Lock, Opened, Output, Spending, Void, leaf_hash};
 pub use certificate::{Certificate, Collector, Committee, MAX_WITNESSES, Member, Vote};
 pub use checkpoint::Checkpoint;
+pub use draft::DraftError;
+pub use evidence::Evidence;
 pub use id::Id;
 pub use invariants::{Broken, Stuck};
 pub use ledger::{Check, Ledger, MAX_AHEAD, Merged};
@@ -60,6 +65,7 @@ pub use network::{
     Allocation, CommitteeChange, Founding, MAX_ALLOCATIONS, MAX_NAME_BYTES, Network, NetworkError,
 };
 pub use record::{Certified, Record};
+pub use roll::{Lacking, Roll};
 #[cfg(feature = "mutants")]
 pub use rule::mutants;
 pub use rule::{Refusal, Rule};

@@ -61,6 +61,11 @@ impl Proof {
         &self.0
     }
 
+    /// A proof of at most [`MAX_PROOF_HASHES`].
+    pub(crate) fn of(hashes: Vec<[u8; 32]>) -> Self {
+        Self(hashes)
+    }
+
     /// One byte that counts the hashes, then the hashes. There is no other encoding of a proof.
     pub fn encode(&self) -> Vec<u8> {
         // At most MAX_PROOF_HASHES, so it fits.
@@ -88,14 +93,31 @@ impl Proof {
 
 /// The proof that the leaf at `index` is in the tree; none if there is no such leaf.
 pub fn prove(leaves: &[[u8; 32]], index: usize) -> Option<Proof> {
-    leaves.get(index)?;
-    let (mut level, mut position, mut beside) = (leaves.to_vec(), index, Vec::new());
-    while level.len() > 1 {
-        // The last node of an odd level has nothing beside it.
-        beside.extend(level.get(position ^ 1));
-        (level, position) = (above(&level), position / 2);
+    Tree::new(leaves.to_vec()).prove(index)
+}
+
+/// A whole tree, for who makes many proofs.
+pub(crate) struct Tree(Vec<Vec<[u8; 32]>>);
+
+impl Tree {
+    pub(crate) fn new(leaves: Vec<[u8; 32]>) -> Self {
+        let mut levels = vec![leaves];
+        while let Some(level) = levels.last().filter(|level| level.len() > 1) {
+            levels.push(above(level));
+        }
+        Tree(levels)
     }
-    Some(Proof(beside))
+
+    pub(crate) fn root(&self) -> [u8; 32] {
+        self.0.last().map_or_else(|| root(&[]), |top| root(top))
+    }
+
+    pub(crate) fn prove(&self, index: usize) -> Option<Proof> {
+        self.0.first()?.get(index)?;
+        // The last node of an odd level has nothing beside it.
+        let beside = self.0.iter().enumerate().filter_map(|(up, level)| level.get((index >> up) ^ 1));
+        Some(Proof(beside.copied().collect()))
+    }
 }
 
 /// Whether a leaf hash is at `index` in the tree of `size` leaves that has this root.

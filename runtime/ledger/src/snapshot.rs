@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{
     Checkpoint, GENESIS, Id, Ledger, Network, Record, Refusal,
-    account::Account,
+    account::{Account, leaf_hash},
     merkle,
     op::MAX_LOCK_EPOCHS,
     record::Certified,
@@ -52,7 +52,7 @@ impl Ledger {
     ) -> Result<Self, SnapshotError> {
         Record::Checkpoint(checkpoint.clone()).check(&network)?;
         let leaves: Vec<Vec<u8>> = leaves.into_iter().collect();
-        let hashes: Vec<[u8; 32]> = leaves.iter().map(|leaf| merkle::leaf(leaf)).collect();
+        let hashes: Vec<[u8; 32]> = leaves.iter().map(|leaf| leaf_hash(leaf)).collect();
         let value = &checkpoint.value;
         if leaves.len() as u64 != value.accounts || Id::from_bytes(merkle::root(&hashes)) != value.root {
             return Err(SnapshotError::Root);

@@ -12,7 +12,7 @@
 //! | `votes` | what is voted on, 1 to 64 bytes | the vote | append-only |
 //! | `own` | own operation, 1 to 64 bytes | its signed bytes, written before they are sent | append-only |
 //! | `audit` | sequence number, [`audit_key`] | entry of the audit log | append-only |
-//! | `meta` | name, 1 to 64 bytes | heads and other things that can be made again; schema and network id, fixed | replaceable |
+//! | `meta` | name, 1 to 64 bytes | heads, rolls and other things that no vote rests on; schema and network id, fixed | replaceable |
 //!
 //! A store belongs to one network, named at its first opening; [`schema`] holds its versions and their migrations.
 //! [`Memory`] is the adapter for tests and simulations, the node's own lies in `edge-net`. [`contract`] is the test

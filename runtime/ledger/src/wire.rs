@@ -135,6 +135,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads one value from the front, and returns what stands behind it as well.
+    pub(crate) fn front<T>(
+        bytes: &'a [u8],
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<(T, &'a [u8]), DecodeError> {
+        let mut reader = Reader(bytes);
+        let value = read(&mut reader)?;
+        Ok((value, reader.0))
+    }
+
     pub(crate) fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], DecodeError> {
         let (head, rest) = self.0.split_first_chunk().ok_or(DecodeError::Short { what })?;
         self.0 = rest;

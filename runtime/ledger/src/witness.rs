@@ -10,7 +10,7 @@ use identity::{AccountId, SecretKey};
 use thiserror::Error;
 
 use crate::{
-    Checkpoint, Id, Ledger,
+    Checkpoint, Evidence, Id, Ledger,
     account::Lock,
     certificate::Vote,
     ledger::check_owner,
@@ -83,11 +83,26 @@ impl Witness {
         self.key.account()
     }
 
-    /// Considers an operation.
+    /// Considers an operation; of the treasury one that pays nothing.
     ///
     /// # Errors
     /// The first rule that does not hold.
     pub fn consider_op(&mut self, ledger: &Ledger, op: &SignedOp, now: u64) -> Result<Unsent, Refused> {
+        self.consider_treasury(ledger, op, &Evidence::default(), now)
+    }
+
+    /// Considers an operation that pays out of the treasury, with what shows that the payments are due. The verdict on those
+    /// follows from these bytes alone, whatever the witness has heard of: see [`crate::justify`].
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn consider_treasury(
+        &mut self,
+        ledger: &Ledger,
+        op: &SignedOp,
+        evidence: &Evidence,
+        now: u64,
+    ) -> Result<Unsent, Refused> {
         let id = op.op.id(ledger.network().id());
         let (account, seq) = (op.op.account, op.op.seq);
         let place = Place::Op(account, seq);
@@ -110,7 +125,7 @@ impl Witness {
         let prepared = ledger.state().prepare(&op.op).map_err(|stop| stop.refusal(Rule::ReceiveKnown))?;
         require(Rule::ReceiveUnvoided, prepared.is_backed())?;
         if account == *ledger.network().treasury() {
-            crate::justify::treasury(ledger, &op.op)?;
+            crate::justify::treasury(ledger.network(), &op.op, evidence)?;
         }
         let mut writes = vec![(place, Voted { value: id, body: op.encode() })];
         for lock in expiries() {

@@ -102,8 +102,8 @@ fn sound(ledger: &Ledger) -> Outcome {
     for record in ledger.records() {
         if let Record::Resolve(r) = record {
             for payout in &r.value.resolve.payouts {
-                justify::bonus(ledger, &r.id, &payout.to, u64::MAX);
-                justify::referral(ledger, &r.id, &payout.to, u64::MAX);
+                justify::bonus(ledger, &[], &r.id, &payout.to, u64::MAX);
+                justify::referral(ledger, &[], &r.id, &payout.to, u64::MAX);
             }
         }
     }

@@ -123,6 +123,9 @@ struct Lock {
     halves: u64,
 }
 
+/// What a checkpoint says: work to date, and where accounts came from.
+type Closed = (u64, BTreeMap<Who, Purse>);
+
 /// What a decision paid, to whom.
 #[derive(Clone, Debug)]
 struct Decided {
@@ -145,7 +148,7 @@ pub struct Economy {
     locks: BTreeMap<Name, Lock>,
     burned: u64,
     compute: u64,
-    checkpoints: BTreeMap<u64, u64>,
+    checkpoints: BTreeMap<u64, Closed>,
     decided: BTreeMap<u32, Decided>,
     /// Payouts that were decided on: no longer rewards.
     touched: BTreeSet<Name>,
@@ -282,9 +285,9 @@ impl Economy {
         }
     }
 
-    /// The epoch is certified: multipliers of later ones are made of its compute.
+    /// The epoch is certified: multipliers of later ones are made of its compute, and relations are judged by it.
     pub fn checkpoint(&mut self, epoch: u64) {
-        self.checkpoints.insert(epoch, self.compute);
+        self.checkpoints.insert(epoch, (self.compute, self.purses.clone()));
     }
 
     /// What lies ready for an account.
@@ -300,11 +303,12 @@ impl Economy {
             Grant::Bonus { decision, worker } => {
                 let reward = self.reward(decision, worker)?;
                 let decided = self.decided.get(&decision).filter(|d| d.drawn)?;
-                if self.root(decided.payer) == self.root(worker) && !self.is(Defect::OwnPurse) {
+                let after = self.after(decided)?;
+                if root(after, decided.payer) == root(after, worker) && !self.is(Defect::OwnPurse) {
                     return None;
                 }
                 let before = self.checkpoints.range(..decided.epoch).next_back();
-                let hours = *before.map_or(&0, |(_, compute)| compute) as f64 / 1e6;
+                let hours = before.map_or(0, |(_, closed)| closed.0) as f64 / 1e6;
                 let decay = hours / 1e6;
                 let left = if self.is(Defect::HalfLife) { (-decay).exp2() } else { (-decay).exp() };
                 let bonus = u128::from(reward) * (9e9 * left) as u128 / 1_000_000_000;
@@ -312,14 +316,20 @@ impl Economy {
             }
             Grant::Referral { decision, referrer } => {
                 let decided = self.decided.get(&decision)?;
+                let after = self.after(decided)?;
                 let paid: BTreeSet<Who> = decided.rewards.iter().map(|r| r.1).collect();
-                let shares = paid.iter().filter_map(|&referee| {
-                    let (opened, by) = self.purse(referee).opened?;
-                    let young = decided.epoch < opened + 30 * 1_440;
-                    let counts = by == Some(referrer) && self.root(referee) != self.root(referrer) && young;
-                    self.reward(decision, referee).filter(|_| counts).map(|reward| reward / 10)
-                });
-                Some(shares.sum()).filter(|share: &u64| *share > 0)
+                let mut sum = 0;
+                for referee in paid {
+                    let Some((opened, by)) = after.get(&referee).and_then(|purse| purse.opened) else {
+                        continue;
+                    };
+                    let young = (opened..opened + 30 * 1_440).contains(&decided.epoch);
+                    if by == Some(referrer) && root(after, referee) != root(after, referrer) {
+                        let reward = self.reward(decision, referee)?;
+                        sum += if young { reward / 10 } else { 0 };
+                    }
+                }
+                Some(sum).filter(|share: &u64| *share > 0)
             }
             Grant::Uptime { hour, worker } => {
                 (self.worked.contains(&(worker, hour)) && hour < self.epoch / 60).then_some(100_000)
@@ -387,16 +397,19 @@ impl Economy {
         self.purses.get(&who).cloned().unwrap_or_default()
     }
 
-    /// Whose purse an account came from.
-    fn root(&self, who: Who) -> Who {
-        self.purse(who).origin.unwrap_or(who)
+    /// Purses as of the first checkpoint after a decision's hour.
+    fn after(&self, decided: &Decided) -> Option<&BTreeMap<Who, Purse>> {
+        self.checkpoints.range(decided.epoch + PAYOUT_WAITS..).next().map(|(_, closed)| &closed.1)
     }
 
-    /// What a decision paid a worker, once the hour is over and if nobody touched it.
+    /// What a decision paid a worker that nobody touched, once the hour is over and all of it was collected.
     fn reward(&self, decision: u32, worker: Who) -> Option<u64> {
         let decided = self.decided.get(&decision).filter(|d| self.epoch > d.epoch + PAYOUT_WAITS)?;
-        let kept = decided.rewards.iter().filter(|r| r.1 == worker && !self.touched.contains(&r.0));
-        Some(kept.map(|r| r.2).sum()).filter(|reward: &u64| *reward > 0)
+        let own = decided.rewards.iter().filter(|r| r.1 == worker);
+        if own.clone().any(|r| self.locks.contains_key(&r.0)) {
+            return None;
+        }
+        Some(own.filter(|r| !self.touched.contains(&r.0)).map(|r| r.2).sum())
     }
 
     fn take(&mut self, who: Who, name: Name) -> Result<(), Refused> {
@@ -566,6 +579,11 @@ impl Economy {
             self.burned += slash;
         }
     }
+}
+
+/// Whose purse an account came from.
+fn root(purses: &BTreeMap<Who, Purse>, who: Who) -> Who {
+    purses.get(&who).and_then(|purse| purse.origin).unwrap_or(who)
 }
 
 /// A lock as the world asks for it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ledger::{
-    Id, Record,
+    DraftError, Evidence, Id, Record,
     justify::uptime_reference,
     op::{Action, LockKind, LockTerms, Op, Out, Policy, Reason, rotation_message},
     reputation::Outcome as Judgement,
@@ -70,22 +70,31 @@ impl World {
             ensure("the economies agree", !allowed, || format!("{deed:?}: due in the reference alone"))?;
             return Ok(None);
         };
-        let op = match self.all.draft(&account, action, self.now) {
-            Ok(op) => op,
-            Err(refusal) => {
+        let drafted = match action {
+            Action::Transfer { outs } if who == TREASURY => {
+                self.all.draft_treasury(outs, self.now, &self.rolls)
+            }
+            action => {
+                let op = self.all.draft(&account, action, self.now);
+                op.map(|op| (op, Evidence::default())).map_err(DraftError::Refusal)
+            }
+        };
+        let drafted = match drafted {
+            Ok(drafted) => drafted,
+            Err(refused) => {
                 let takes: Vec<Name> = self.economy.ready(who).into_iter().collect();
                 let allowed = self.economy.act(who, self.serial(), &takes, &deed).is_ok();
-                ensure("the economies agree", !allowed, || format!("{deed:?} is refused: {refusal}"))?;
+                ensure("the economies agree", !allowed, || format!("{deed:?} is refused: {refused}"))?;
                 return Ok(None);
             }
         };
-        self.perform(who, op, &deed, fresh)
+        self.perform(who, drafted, &deed, fresh)
     }
 
     fn perform(
         &mut self,
         who: Who,
-        op: Op,
+        (op, shown): (Op, Evidence),
         deed: &Deed,
         fresh: Option<identity::SecretKey>,
     ) -> Outcome<Option<Record>> {
@@ -97,7 +106,10 @@ impl World {
         let said = self.economy.act(who, self.serial(), &takes, deed);
         ensure("the economies agree", said.is_ok(), || format!("{deed:?}: the reference says {said:?}"))?;
         let signed = op.sign(&self.id(), &self.keys[usize::from(who)]);
-        let value = Value::Op(signed.clone());
+        let value = match who {
+            TREASURY => Value::Grant(signed.clone(), shown),
+            _ => Value::Op(signed.clone()),
+        };
         let certificate = self.propose(&value)?;
         let certificate = match certificate {
             Ok(certificate) => certificate,
@@ -234,7 +246,9 @@ impl World {
         self.log.push(format!("epoch {epoch} is closed"));
         self.closed = epoch;
         self.sync()?;
-        let value = Value::Checkpoint(self.all.draft_checkpoint(epoch));
+        let drafted = self.all.draft_checkpoint(epoch);
+        self.rolls.extend(self.all.roll(&drafted));
+        let value = Value::Checkpoint(drafted);
         let certificate = self.propose(&value)?;
         ensure("I12: an epoch is closed", certificate.is_ok(), || {
             format!("{:?}", certificate.as_ref().err())
@@ -326,9 +340,14 @@ impl World {
         self.pass(58);
         self.act(5, Deed::Nothing)?;
         self.pass(1);
+        self.close()?;
         let bonus = |decision| Grant::Bonus { decision, worker: 5 };
         self.act(TREASURY, Deed::Grant(vec![bonus(first), Grant::Uptime { hour, worker: 5 }]))?;
-        // Over the cap of the epoch, together; and for the same cause.
+        // Not collected; then over the cap of the epoch, together; and for the same cause.
+        self.act(TREASURY, Deed::Grant(vec![bonus(second)]))?;
+        for who in [5, 2] {
+            self.act(who, Deed::Nothing)?;
+        }
         self.act(TREASURY, Deed::Grant(vec![bonus(second)]))?;
         self.pass(1);
         self.act(TREASURY, Deed::Grant(vec![bonus(first)]))?;

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use identity::{AccountId, SecretKey, Signature};
 use ledger::{
-    Allocation, Certificate, Check, Checkpoint, Collector, Founding, Id, Ledger, Network, Record, Refusal,
-    Rule, Vote,
+    Allocation, Certificate, Check, Checkpoint, Collector, Evidence, Founding, Id, Ledger, Network, Record,
+    Refusal, Roll, Rule, Vote,
     op::{Receive, SignedOp},
     proof::Proof,
     resolve::SignedResolve,
@@ -53,6 +53,7 @@ pub struct Node {
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Value {
     Op(SignedOp),
+    Grant(SignedOp, Evidence),
     Resolve(SignedResolve),
     Checkpoint(Checkpoint),
 }
@@ -101,6 +102,8 @@ pub struct World {
     pub records: Vec<Record>,
     /// The last epoch with a checkpoint.
     pub closed: u64,
+    /// What the treasury's operator keeps of checkpoints.
+    pub rolls: Vec<Roll>,
     serials: BTreeMap<Id, u32>,
     lock_names: BTreeMap<Id, Name>,
     lock_ids: BTreeMap<Name, Id>,
@@ -168,6 +171,7 @@ impl World {
             log: vec![format!("seed {seed}, {witnesses} witnesses, {bad} of them bad")],
             records: Vec::new(),
             closed: now - 1,
+            rolls: Vec::new(),
             serials: BTreeMap::new(),
             lock_names: BTreeMap::new(),
             lock_ids: BTreeMap::new(),
@@ -209,6 +213,7 @@ impl World {
         let (now, node) = (self.now, &mut self.nodes[i]);
         let answer = match value {
             Value::Op(op) => node.witness.consider_op(&node.ledger, op, now),
+            Value::Grant(op, shown) => node.witness.consider_treasury(&node.ledger, op, shown, now),
             Value::Resolve(resolve) => node.witness.consider_resolve(&node.ledger, resolve, now),
             Value::Checkpoint(checkpoint) => node.witness.consider_checkpoint(&node.ledger, checkpoint, now),
         };
@@ -426,7 +431,7 @@ impl World {
     /// The name of a value.
     pub fn value_id(&self, value: &Value) -> Id {
         match value {
-            Value::Op(op) => op.op.id(&self.id()),
+            Value::Op(op) | Value::Grant(op, _) => op.op.id(&self.id()),
             Value::Resolve(resolve) => resolve.resolve.id(&self.id()),
             Value::Checkpoint(checkpoint) => checkpoint.id(&self.id()),
         }
@@ -434,7 +439,7 @@ impl World {
 
     fn epoch_of(&self, value: &Value) -> u64 {
         match value {
-            Value::Op(op) => op.op.epoch,
+            Value::Op(op) | Value::Grant(op, _) => op.op.epoch,
             Value::Resolve(resolve) => resolve.resolve.epoch,
             Value::Checkpoint(checkpoint) => checkpoint.epoch,
         }

@@ -349,7 +349,7 @@ pub(crate) fn snapshot(input: &[u8]) -> bool {
     while !cursor.is_empty() && leaves.len() < 16 {
         leaves.push(cursor.part().to_vec());
     }
-    let hashes: Vec<[u8; 32]> = leaves.iter().map(|leaf| merkle::leaf(leaf)).collect();
+    let hashes: Vec<[u8; 32]> = leaves.iter().map(|leaf| ledger::leaf_hash(leaf)).collect();
     let checkpoint = Checkpoint {
         epoch: NOW,
         previous: Id::ZERO,

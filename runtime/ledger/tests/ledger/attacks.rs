@@ -259,8 +259,8 @@ fn a_resolve_that_never_counted_earns_no_bonus() {
     let decision = Resolve { payouts: vec![reward(&key(2), u64::MAX); 2], ..resolve(&key(1), Id::ZERO, 1) };
     let record = town.forge_resolve(decision);
     town.merge(&record);
-    assert_eq!(justify::bonus(&town.ledger, &record.id(), &key(2).account(), town.now), None);
-    assert_eq!(justify::referral(&town.ledger, &record.id(), &key(1).account(), town.now), None);
+    assert_eq!(justify::bonus(&town.ledger, &[], &record.id(), &key(2).account(), town.now), None);
+    assert_eq!(justify::referral(&town.ledger, &[], &record.id(), &key(1).account(), town.now), None);
 }
 
 #[test]
@@ -344,7 +344,7 @@ fn leaves_that_no_fold_makes_are_refused() {
     let (town, _) = busy_town();
     let worker = key(3).account();
     let load = |leaves: Vec<Vec<u8>>| {
-        let hashes: Vec<[u8; 32]> = leaves.iter().map(|leaf| merkle::leaf(leaf)).collect();
+        let hashes: Vec<[u8; 32]> = leaves.iter().map(|leaf| ledger::leaf_hash(leaf)).collect();
         let root = Id::from_bytes(merkle::root(&hashes));
         let accounts = leaves.len() as u64;
         let checkpoint = Checkpoint { root, accounts, ..town.ledger.draft_checkpoint(town.now) };

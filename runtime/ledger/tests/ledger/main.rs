@@ -9,3 +9,4 @@ mod rewards;
 mod snapshots;
 mod support;
 mod transfers;
+mod treasury;

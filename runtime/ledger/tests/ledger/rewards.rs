@@ -2,7 +2,7 @@
 
 use identity::{AccountId, SecretKey};
 use ledger::{
-    Id, MICRO, Record, Rule,
+    DraftError, Id, MICRO, Record, Rule,
     exposure::PAYOUT_LOCK_EPOCHS,
     justify,
     op::{Action, LockKind, Out, Reason},
@@ -36,10 +36,13 @@ fn out(reason: Reason, reference: Id, to: &AccountId, amount_ucredits: u64) -> O
 
 /// What the witness says to a payment of the treasury.
 fn offer(town: &mut Town, outs: Vec<Out>) -> Result<Record, Rule> {
-    let op =
-        town.ledger.draft(&treasury().account(), Action::Transfer { outs }, town.now).map_err(|r| r.rule)?;
+    let drafted = town.ledger.draft_treasury(outs, town.now, &town.rolls);
+    let (op, shown) = drafted.map_err(|error| match error {
+        DraftError::Refusal(refusal) => refusal.rule,
+        DraftError::Lacking(_) => Rule::TreasuryJustified,
+    })?;
     let op = op.sign(&town.network(), &treasury());
-    let vote = town.ask(&op).remove(0).map_err(|refused| refused.refusal.rule)?;
+    let vote = town.ask_treasury(&op, &shown).remove(0)?;
     let record = town.certify(op, &[vote]);
     town.merge(&record);
     Ok(record)
@@ -54,7 +57,7 @@ fn a_bonus_is_paid_once_after_the_hour_and_to_the_formula() {
         Err(Rule::TreasuryJustified),
         "it can still be forfeited"
     );
-    town.now += PAYOUT_LOCK_EPOCHS + 1;
+    town.ripen(&[&worker]);
     assert_eq!(offer(&mut town, bonus(36 * MICRO + 1)), Err(Rule::TreasuryJustified));
     let other = vec![out(Reason::Bonus, id, &key(2).account(), 36 * MICRO)];
     assert_eq!(offer(&mut town, other), Err(Rule::TreasuryJustified));
@@ -72,8 +75,8 @@ fn a_forfeited_reward_earns_no_bonus() {
         ..resolve(&worker, ledger::resolve::payout_lock(&id, 0), town.now)
     };
     town.decide(forfeit);
-    town.now += PAYOUT_LOCK_EPOCHS + 1;
-    assert_eq!(justify::bonus(&town.ledger, &id, &worker.account(), town.now), None);
+    town.ripen(&[&worker]);
+    assert_eq!(justify::bonus(&town.ledger, &town.rolls, &id, &worker.account(), town.now), None);
     assert_eq!(town.ledger.totals().burned, u128::from(4 * MICRO));
 }
 
@@ -93,15 +96,17 @@ fn uptime_needs_a_verified_result_in_an_hour_that_is_over() {
 #[test]
 fn a_referrer_earns_a_tenth_for_thirty_days_but_not_from_itself() {
     let referrer = key(2).account();
-    let due = |town: &Town, id: &Id| justify::referral(&town.ledger, id, &referrer, town.now);
-    let (mut town, _, id) = paid(Some(referrer), Some("page.example"));
+    let due = |town: &Town, id: &Id| justify::referral(&town.ledger, &town.rolls, id, &referrer, town.now);
+    let (mut town, worker, id) = paid(Some(referrer), Some("page.example"));
     assert_eq!(due(&town, &id), None, "not before the hour is over");
-    town.now += PAYOUT_LOCK_EPOCHS + 1;
+    town.ripen(&[]);
+    assert_eq!(due(&town, &id), None, "not before it is collected");
+    town.act(&worker, Action::Noop);
     assert_eq!(due(&town, &id), Some(MICRO * 4 / 10));
     offer(&mut town, vec![out(Reason::Referral, id, &referrer, MICRO * 4 / 10)]).unwrap();
 
-    let (mut town, _, id) = paid(None, None);
-    town.now += PAYOUT_LOCK_EPOCHS + 1;
+    let (mut town, worker, id) = paid(None, None);
+    town.ripen(&[&worker]);
     assert_eq!(due(&town, &id), None, "nobody referred it");
 
     // The referrer pays its referee's first credits: one purse.
@@ -112,22 +117,24 @@ fn a_referrer_earns_a_tenth_for_thirty_days_but_not_from_itself() {
     let escrow = town.act(&key(1), lock(LockKind::TaskEscrow, 4 * MICRO, town.now + 5));
     let payouts = vec![Payout { to: worker.account(), amount_ucredits: 4 * MICRO, reason: Reason::Reward }];
     let id = town.decide(Resolve { payouts, ..resolve(&key(1), escrow.id(), town.now) }).id();
-    town.now += PAYOUT_LOCK_EPOCHS + 1;
+    town.ripen(&[&worker]);
     assert_eq!(due(&town, &id), None, "one purse");
 }
 
 #[test]
 fn the_cap_ends_an_epochs_bonuses() {
     let (mut town, worker, id) = paid(None, None);
-    town.now += PAYOUT_LOCK_EPOCHS + 1;
+    town.ripen(&[&worker]);
     let cap = price::treasury_cap_ucredits(town.ledger.network().treasury_at_genesis());
     assert!(cap < 200 * MICRO, "{cap}");
     // A second escrow whose bonus alone exceeds the cap.
     let escrow = town.act(&key(1), lock(LockKind::TaskEscrow, 30 * MICRO, town.now + 5));
     let payouts = vec![Payout { to: worker.account(), amount_ucredits: 30 * MICRO, reason: Reason::Reward }];
     let big = town.decide(Resolve { payouts, ..resolve(&key(1), escrow.id(), town.now) }).id();
-    town.now += PAYOUT_LOCK_EPOCHS + 1;
-    let bonus = |town: &Town, id: &Id| justify::bonus(&town.ledger, id, &worker.account(), town.now).unwrap();
+    town.ripen(&[&worker]);
+    let bonus = |town: &Town, id: &Id| {
+        justify::bonus(&town.ledger, &town.rolls, id, &worker.account(), town.now).unwrap()
+    };
     let (small, large) = (bonus(&town, &id), bonus(&town, &big));
     let pay = |id, amount| vec![out(Reason::Bonus, id, &worker.account(), amount)];
     offer(&mut town, pay(id, small)).unwrap();

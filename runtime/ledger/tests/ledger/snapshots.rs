@@ -1,29 +1,11 @@
 //! Checkpoints, and ledgers that go on from them.
 
-use std::sync::Arc;
-
 use ledger::{
-    Certified, Check, Checkpoint, Ledger, MICRO, Record, Rule, SnapshotError,
+    Check, Checkpoint, Ledger, MICRO, Record, Rule, SnapshotError,
     op::{Action, LockKind},
 };
 
 use crate::support::{Town, key, lock, pay};
-
-impl Town {
-    /// Certifies and merges the checkpoint of the epoch that is over.
-    fn close_epoch(&mut self) -> Arc<Certified<Checkpoint>> {
-        let checkpoint = self.ledger.draft_checkpoint(self.now);
-        self.now += 1;
-        let now = self.now;
-        let vote = |w: &mut ledger::witness::Witness| w.consider_checkpoint(&self.ledger, &checkpoint, now);
-        let votes: Vec<_> = self.witnesses.iter_mut().map(vote).map(|v| v.unwrap().stored()).collect();
-        let certificate = self.collect(checkpoint.id(&self.network()), &votes);
-        let record = Record::checkpoint(self.ledger.network(), checkpoint, certificate);
-        self.merge(&record);
-        let Record::Checkpoint(certified) = record else { unreachable!("made as one") };
-        certified
-    }
-}
 
 #[test]
 fn a_pruned_ledger_goes_on_like_the_whole_one() {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use identity::{AccountId, SecretKey};
 use ledger::{
-    Allocation, Check, Collector, Committee, Founding, Id, Ledger, MICRO, Network, Record, Vote,
+    Allocation, Certified, Check, Checkpoint, Collector, Committee, Evidence, Founding, Id, Ledger, MICRO,
+    Network, Record, Roll, Rule, Vote,
     op::{Action, LockKind, LockTerms, Out, Policy, Reason, SignedOp},
     resolve::{Resolve, SignedResolve},
     witness::{Refused, Unsent, Witness},
@@ -18,6 +19,8 @@ pub(crate) struct Town {
     pub(crate) ledger: Ledger,
     pub(crate) witnesses: Vec<Witness>,
     pub(crate) now: u64,
+    /// What the treasury's operator keeps of checkpoints.
+    pub(crate) rolls: Vec<Roll>,
 }
 
 pub(crate) fn key(number: u8) -> SecretKey {
@@ -58,7 +61,7 @@ impl Town {
         };
         let network = Arc::new(Network::new(founding).expect("a network"));
         let witnesses = (0..witnesses).map(|n| Witness::new(witness_key(n), [])).collect();
-        Town { ledger: Ledger::new(network), witnesses, now: 1_000 }
+        Town { ledger: Ledger::new(network), witnesses, now: 1_000, rolls: Vec::new() }
     }
 
     pub(crate) fn network(&self) -> Id {
@@ -124,6 +127,39 @@ impl Town {
         let record = Record::resolve(self.ledger.network(), signed, certificate);
         self.merge(&record);
         record
+    }
+
+    /// Certifies and merges the checkpoint of the epoch that is over.
+    pub(crate) fn close_epoch(&mut self) -> Arc<Certified<Checkpoint>> {
+        let checkpoint = self.ledger.draft_checkpoint(self.now);
+        self.rolls.push(self.ledger.roll(&checkpoint).expect("a roll of this state"));
+        self.now += 1;
+        let now = self.now;
+        let vote = |w: &mut Witness| w.consider_checkpoint(&self.ledger, &checkpoint, now);
+        let votes: Vec<_> = self.witnesses.iter_mut().map(vote).map(|v| v.unwrap().stored()).collect();
+        let certificate = self.collect(checkpoint.id(&self.network()), &votes);
+        let record = Record::checkpoint(self.ledger.network(), checkpoint, certificate);
+        self.merge(&record);
+        let Record::Checkpoint(certified) = record else { unreachable!("made as one") };
+        certified
+    }
+
+    /// The hour after a resolve of this epoch is over and closed, and these collect what they earned.
+    pub(crate) fn ripen(&mut self, workers: &[&SecretKey]) -> Arc<Certified<Checkpoint>> {
+        self.now += 60;
+        let closed = self.close_epoch();
+        workers.iter().for_each(|worker| drop(self.act(worker, Action::Noop)));
+        closed
+    }
+
+    /// What every witness says to an operation of the treasury with this evidence.
+    pub(crate) fn ask_treasury(&mut self, op: &SignedOp, shown: &Evidence) -> Vec<Result<Vote, Rule>> {
+        let (ledger, now) = (&self.ledger, self.now);
+        let ask = |w: &mut Witness| {
+            let unsent = w.consider_treasury(ledger, op, shown, now).map_err(|r| r.refusal.rule)?;
+            Ok(unsent.stored())
+        };
+        self.witnesses.iter_mut().map(ask).collect()
     }
 
     pub(crate) fn available(&self, owner: &SecretKey) -> u64 {

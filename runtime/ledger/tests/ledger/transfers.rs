@@ -41,8 +41,7 @@ fn a_task_from_escrow_to_stake_and_payout() {
     };
     let record = town.decide(decision);
     assert_eq!(town.ledger.balance(&worker.account()).locked, 8 * MICRO);
-    town.now += 61;
-    town.act(&worker, Action::Noop);
+    town.ripen(&[&worker]);
     let balance = town.ledger.balance(&worker.account());
     assert_eq!(
         (balance.staked, balance.available, balance.locked),
@@ -53,7 +52,7 @@ fn a_task_from_escrow_to_stake_and_payout() {
     assert_eq!(town.available(&buyer), START_UCREDITS - 8 * MICRO);
     assert_eq!(town.ledger.reputation(&worker.account(), 3).counts(), (1, 0, 0));
     assert_eq!(town.ledger.compute(), 8 * MICRO / 100);
-    let bonus = ledger::justify::bonus(&town.ledger, &record.id(), &worker.account(), town.now);
+    let bonus = ledger::justify::bonus(&town.ledger, &town.rolls, &record.id(), &worker.account(), town.now);
     assert_eq!(bonus, Some(72 * MICRO), "nine times the reward, while nothing has been computed");
     town.ledger.check_refold().unwrap();
 }

@@ -9,8 +9,8 @@ use std::{path::Path, sync::Arc};
 
 use identity::{AccountId, SecretKey};
 use ledger::{
-    Allocation, Check, Collector, Founding, Id, Ledger, MICRO, Network, NetworkError, Record, Refusal, Rule,
-    audit,
+    Allocation, Check, Collector, DraftError, Evidence, Founding, Id, Lacking, Ledger, MICRO, Network,
+    NetworkError, Record, Refusal, Roll, Rule, audit,
     audit::{Event, EventKind, Log},
     exposure::BASE_STAKE_UCREDITS,
     keep,
@@ -65,6 +65,9 @@ pub enum SoloError {
     /// A rule.
     #[error("refused: {0}")]
     Refusal(#[from] Refusal),
+    /// What the treasury would pay is not shown to be due.
+    #[error("not shown to be due: {0}")]
+    Lacking(#[from] Lacking),
     /// The audit log of the store.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -80,6 +83,15 @@ pub enum SoloError {
         /// How many.
         witnesses: usize,
     },
+}
+
+impl From<DraftError> for SoloError {
+    fn from(error: DraftError) -> Self {
+        match error {
+            DraftError::Refusal(refusal) => refusal.into(),
+            DraftError::Lacking(lacking) => lacking.into(),
+        }
+    }
 }
 
 impl From<audit::AuditError> for SoloError {
@@ -194,7 +206,12 @@ impl Solo {
     /// [`SoloError`].
     pub fn act(&mut self, owner: &Wallet, action: Action, now: u64) -> Result<Record, SoloError> {
         self.resume(owner, now)?;
-        let op = self.ledger.draft(&owner.account(), action, now)?;
+        let op = match action {
+            Action::Transfer { outs } if owner.account() == *self.ledger.network().treasury() => {
+                self.ledger.draft_treasury(outs, now, &self.rolls(now)?)?.0
+            }
+            action => self.ledger.draft(&owner.account(), action, now)?,
+        };
         let op = op.sign(self.ledger.network().id(), &owner.key);
         let mut batch = Batch::new();
         keep::put_own(&mut batch, &op)?;
@@ -242,6 +259,11 @@ impl Solo {
         paid + over
     }
 
+    /// What shows where accounts came from.
+    fn rolls(&self, now: u64) -> Result<Vec<Roll>, KeepError> {
+        keep::rolls(&self.store, now.saturating_sub(ROLLS_KEPT_EPOCHS))
+    }
+
     /// Registers an account that names a referrer or a site, if it has done nothing yet.
     fn register(&mut self, owner: &Wallet, now: u64) -> Result<Option<Record>, SoloError> {
         let fresh = self.ledger.account(&owner.account()).is_none_or(|a| a.next_seq == 0);
@@ -260,7 +282,14 @@ impl Solo {
     }
 
     fn certify_with(&mut self, batch: Batch, op: &SignedOp, now: u64) -> Result<Record, SoloError> {
-        let considered = self.witness.consider_op(&self.ledger, op, now);
+        // What cannot be shown the witness refuses, after it has looked for a fork.
+        let pays = op.op.account == *self.ledger.network().treasury();
+        let shown = if pays {
+            self.ledger.evidence(&op.op, &self.rolls(now)?).unwrap_or_default()
+        } else {
+            Evidence::default()
+        };
+        let considered = self.witness.consider_treasury(&self.ledger, op, &shown, now);
         let unsent = self.or_proof(considered, now)?;
         let id = op.op.id(self.ledger.network().id());
         let rotated = match &op.op.action {
@@ -305,6 +334,13 @@ impl Solo {
         let checkpoint = self.ledger.draft_checkpoint(now.saturating_sub(1));
         let considered = self.witness.consider_checkpoint(&self.ledger, &checkpoint, now);
         let unsent = self.or_proof(considered, now)?;
+        // Before the checkpoint is there: without a roll, what comes to be due with it could never be shown.
+        let roll = self.ledger.roll(&checkpoint).into_iter().flat_map(|roll| roll.parts(ROLL_ACCOUNTS));
+        for (part, roll) in (0..).zip(roll) {
+            let mut batch = Batch::new();
+            keep::put_roll(&mut batch, &roll, part)?;
+            self.store.commit(batch)?;
+        }
         let at = (checkpoint.id(self.ledger.network().id()), checkpoint.epoch);
         self.keep(Batch::new(), unsent, at, None, |network, certificate| {
             Record::checkpoint(network, checkpoint, certificate)
@@ -396,3 +432,8 @@ impl Solo {
         Ok(())
     }
 }
+
+/// Accounts in a stored part of a roll: with two leaves each it is far smaller than a value may be.
+const ROLL_ACCOUNTS: usize = 256;
+/// The treasury pays what came to be due within a week.
+const ROLLS_KEPT_EPOCHS: u64 = 10_080;

@@ -1,7 +1,8 @@
 use edge_net::solo::SoloError;
 use ledger::{
-    Fault, Rule, keep,
+    Fault, Lacking, Rule, keep,
     op::{Action, LockKind, LockTerms, Policy},
+    resolve::{Payout, Resolve},
     store::{Batch, Store, StoreError},
 };
 
@@ -130,9 +131,53 @@ fn a_refused_operation_leaves_no_trace() {
     for _ in 0..2 {
         let bonus = Action::Transfer { outs: vec![out] };
         let refused = solo.act(&treasury, bonus, now()).unwrap_err();
-        assert!(matches!(refused, SoloError::Refusal(r) if r.rule == Rule::TreasuryJustified), "{refused}");
+        assert!(matches!(refused, SoloError::Lacking(Lacking::Resolve { .. })), "{refused}");
     }
     solo.act(&treasury, Action::Noop, now()).unwrap();
+    drop(solo);
+    world.ask("alice", &["ledger", "verify"]).expect(0);
+}
+
+/// What shows where accounts came from is in the store when the state has gone on and the process has ended.
+#[test]
+fn the_treasury_pays_after_a_restart() {
+    let world = World::new("solo_bonus");
+    let mut solo = world.solo();
+    let past = now() - 200;
+    let (alice, bob) = (world.alice.account(), world.bob.account());
+    let escrow = LockTerms {
+        kind: LockKind::TaskEscrow,
+        task: ledger::Id::ZERO,
+        amount_ucredits: 4_000_000,
+        policy: Policy { authority: world.operator().account(), redundancy: 1, priority_halves: 2 },
+        expiry_epoch: past + 5,
+    };
+    let lock = solo.act(&world.alice, Action::Lock(escrow), past).unwrap().id();
+    let reward = Payout { to: bob, amount_ucredits: 4_000_000, reason: ledger::op::Reason::Reward };
+    let decision = Resolve {
+        owner: alice,
+        lock,
+        epoch: past,
+        payouts: vec![reward],
+        refund_ucredits: 0,
+        slash_ucredits: 0,
+        judged: Vec::new(),
+        drawn: true,
+        evidence: ledger::Id::ZERO,
+    };
+    let reference = solo.decide(decision, past).unwrap().id();
+    solo.checkpoint(past + 61).unwrap();
+    solo.act(&world.bob, Action::Noop, past + 61).unwrap();
+    drop(solo);
+    let mut solo = world.solo();
+    let treasury = edge_net::wallet::Wallet::open(&world.path("home.treasury.key")).unwrap();
+    let reason = ledger::op::Reason::Bonus;
+    let out = |amount_ucredits| ledger::op::Out { to: bob, amount_ucredits, reason, reference };
+    let pays = |out| Action::Transfer { outs: vec![out] };
+    let refused = solo.act(&treasury, pays(out(36_000_001)), past + 62).unwrap_err();
+    assert!(matches!(refused, SoloError::Refusal(r) if r.rule == Rule::TreasuryJustified), "{refused}");
+    solo.act(&treasury, pays(out(36_000_000)), past + 62).unwrap();
+    assert_eq!(solo.ledger().balance(&bob).pending, 36_000_000);
     drop(solo);
     world.ask("alice", &["ledger", "verify"]).expect(0);
 }
