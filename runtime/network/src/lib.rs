@@ -4,3 +4,4 @@
 //! store, and holds no policy.
 
 pub mod scheduler;
+pub mod verify;
