@@ -26,6 +26,8 @@ pub enum Liars {
     AfterChecks(u64),
     /// On every task, and whoever is caught comes back as a fresh identity with a stake.
     AlwaysRejoining,
+    /// From this task on, all at once, and always: the worst burst there is. Not one of the document's strategies.
+    FromTask(u64),
 }
 
 /// The strategies that every change is measured against, by name.

@@ -302,6 +302,7 @@ impl Run {
             && match self.world.liars {
                 Liars::Always | Liars::AlwaysRejoining => true,
                 Liars::SameTasks(ppm) => Random(self.world.seed ^ content).below(1_000_000) < u64::from(ppm),
+                Liars::FromTask(task) => self.tasks > task,
                 Liars::AfterChecks(k) => simulated.reputation.survived_checks(self.epoch) >= k,
             }
     }
