@@ -168,18 +168,17 @@ pub struct Decision {
 pub(super) fn accepted(rules: &Rules, assignments: &[Assigned]) -> Option<(End, Credibility)> {
     let groups = groups(assignments);
     let credibilities = credibilities(&groups);
-    let mut best = None;
-    for (at, (tag, votes)) in groups.iter().enumerate() {
+    let enough = groups.iter().enumerate().filter_map(|(at, (tag, votes))| {
         let credibility = credibility::of_group(&credibilities, at);
-        let Some(end) = accepts(rules, *tag, votes, credibility) else { continue };
-        match &best {
-            // Two that suffice, equally believed: neither.
-            Some((_, other)) if *other == credibility => return None,
-            Some((_, other)) if *other > credibility => {}
-            _ => best = Some((end, credibility)),
-        }
+        Some((accepts(rules, *tag, votes, credibility)?, credibility))
+    });
+    let mut enough: Vec<(End, Credibility)> = enough.collect();
+    enough.sort_by_key(|(_, credibility)| std::cmp::Reverse(*credibility));
+    match enough[..] {
+        // Two that suffice, equally believed: neither.
+        [(_, first), (_, second), ..] if first == second => None,
+        _ => enough.first().copied(),
     }
-    best
 }
 
 /// Whether workers could settle the task if all of them gave one result, or joined the group that leads.

@@ -39,6 +39,10 @@ fn reveal(tag: Tag) -> Reveal {
     Reveal { tag, ciphertext: [8; 32], nonce: [9; 32] }
 }
 
+fn rules_of(strategy: Strategy) -> Rules {
+    Rules::of(options(strategy), &Weather::default()).unwrap()
+}
+
 /// A unit and what it asked for; ids of assignments are those of their workers.
 struct Bench {
     unit: Unit,
@@ -179,6 +183,33 @@ fn a_liar_among_known_workers_loses_its_reputation_and_the_second_time_its_stake
     let decision = Bench::new(options(Strategy::Redundant(3))).give(&fresh).unwrap();
     assert_eq!(of(&decision, 2), (State::Inconclusive, None, false, Because::OutvotedUnclear));
     assert_eq!(of(&decision, 1), (State::Valid, None, false, Because::AcceptedUnchecked));
+}
+
+/// Rows say nothing about the other rows, so two results can both have theirs right.
+#[test]
+fn of_two_that_suffice_the_more_believed_is_accepted_and_of_equals_none() {
+    let decide = |first: Worker, second: Worker| {
+        let spot = Rules { least_votes: 1, most_at_first: 2, ..rules_of(Strategy::SpotCheck) };
+        let (unit, asked) = Unit::open(id(99), Rules { strategy: Strategy::Redundant(2), ..spot.clone() });
+        let mut bench = Bench { unit, now_ms: 0, asked };
+        bench.assign(first).unwrap();
+        bench.assign(second).unwrap();
+        bench.unit.rules = spot;
+        bench.commit(1, WRONG).unwrap();
+        bench.commit(2, RIGHT).unwrap();
+        bench.reveal(1, WRONG).unwrap();
+        bench.reveal(2, RIGHT).unwrap();
+        bench.step(Event::Checked { assignment: id(1), right: true }).unwrap();
+        bench.step(Event::Checked { assignment: id(2), right: true }).unwrap();
+        bench
+    };
+    // A newcomer settles nothing, right rows or not; what it said is not clearly wrong either.
+    let decision = decide(newcomer(1), worker(2, 10)).decision();
+    assert_eq!(decision.end, End::Checked(RIGHT));
+    assert_eq!(of(&decision, 1), (State::Inconclusive, None, false, Because::OutvotedUnclear));
+    assert_eq!(decide(worker(1, 9), worker(2, 10)).decision().end, End::Checked(RIGHT));
+    assert_eq!(decide(worker(1, 10), worker(2, 9)).decision().end, End::Checked(WRONG));
+    assert_eq!(decide(worker(1, 10), worker(2, 10)).asked, [Action::Draw { established: false }]);
 }
 
 #[test]
