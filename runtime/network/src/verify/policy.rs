@@ -9,7 +9,8 @@
 //!
 //! On disagreement, or when results fail to come, one replica is added at a time. Whatever the strategy, a group is accepted
 //! only with an established worker in it ([`ledger::exposure::may_settle`]): identities are free and stake is not. In a storm
-//! (see [`crate::verify::weather`]) adaptive and spot-check want two equal votes, and adaptive the threshold of `high`.
+//! (see [`crate::verify::weather`]) adaptive and spot-check want two equal votes, three at `high`, and
+//! adaptive the threshold of `high`.
 //! Hidden rows can be in a batch under every strategy: whoever has one wrong is out, and pays.
 
 use identity::AccountId;
@@ -143,7 +144,12 @@ impl Rules {
             Strategy::Redundant(0) => return Err(BadReplicas { found: 0 }),
             Strategy::Redundant(found @ 8..) => return Err(BadReplicas { found }),
             Strategy::Redundant(replicas) => (usize::from(replicas) / 2 + 1, usize::from(replicas)),
-            Strategy::Adaptive | Strategy::SpotCheck => (1 + usize::from(storm), MOST_AT_FIRST),
+            // A pair of a fifth of liars is both of them in 4 % of tasks, three are in 0.8 %.
+            Strategy::Adaptive | Strategy::SpotCheck => match (storm, options.level) {
+                (false, _) => (1, MOST_AT_FIRST),
+                (true, Level::Normal) => (2, MOST_AT_FIRST),
+                (true, Level::High) => (3, MOST_AT_FIRST),
+            },
             Strategy::KnownAnswer => (1, 1),
         };
         Ok(Rules {
@@ -287,9 +293,10 @@ const MAX_ASSIGNMENTS: usize = ledger::resolve::MAX_JUDGED;
 const MAX_FAILURES: usize = 5;
 /// Results of a task.
 const MAX_RESULTS: usize = 11;
-/// A vote against a group of this credibility is slashed. The document has one line, 0.999. Behind it colluders that lie
-/// on few tasks, and are trusted, outvote five honest workers in a million results; behind this one less than one.
-const SLASH_FIRST_AT_PPM: u32 = 999_990;
+/// A vote against a group of this credibility is slashed. The document has one line, 0.999. Behind it colluders that lie on
+/// few tasks, and are trusted, take the stake of five honest workers in a million results (see
+/// `verify::frontier`); a liar that is outvoted below this line still loses its reputation.
+const SLASH_FIRST_AT_PPM: u32 = 999_999;
 /// Being outvoted a second time is no accident: then the line of the document holds.
 const SLASH_AGAIN_AT_PPM: u32 = 999_000;
 
@@ -326,6 +333,7 @@ mod tests {
         assert_eq!(of(Strategy::Adaptive, Level::Normal, &calm), (normal, 1, 3));
         assert_eq!(of(Strategy::Adaptive, Level::High, &calm), (high, 1, 3));
         assert_eq!(of(Strategy::Adaptive, Level::Normal, &storm()), (high, 2, 3));
+        assert_eq!(of(Strategy::Adaptive, Level::High, &storm()), (high, 3, 3));
         assert_eq!(of(Strategy::SpotCheck, Level::Normal, &storm()), (high, 2, 3));
         for (replicas, majority) in [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (6, 4), (7, 4)] {
             let fixed = (Credibility::NONE, majority, usize::from(replicas));
