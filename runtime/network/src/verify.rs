@@ -11,7 +11,7 @@
 //! | [`credibility`] | how far a worker and a group of equal votes are believed, in whole numbers |
 //! | [`policy`] | what a task's options come to: replicas, threshold, check rate, exposure |
 //! | [`weather`] | whether trusted workers are being caught: then none is believed alone |
-//! | [`unit`] | one task from its first assignment to its last judgement |
+//! | [`mod@unit`] | one task from its first assignment to its last judgement |
 //! | [`check`] | known answers, and that no worker sees one twice |
 //!
 //! Every decision is a function of published evidence, so relays and auditors that hold the same evidence come to the same
