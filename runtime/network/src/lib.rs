@@ -5,4 +5,5 @@
 
 pub mod reason;
 pub mod scheduler;
+pub mod verify;
 pub mod wire;
