@@ -3,5 +3,7 @@
 //! Pure: time, randomness and bytes are arguments. A shell (native, browser, simulator) owns the sockets, the clock and the
 //! store, and holds no policy.
 
+pub mod draw;
 pub mod limits;
+
 pub mod scheduler;
