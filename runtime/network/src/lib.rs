@@ -5,5 +5,5 @@
 
 pub mod draw;
 pub mod limits;
-
+pub mod queue;
 pub mod scheduler;
