@@ -31,9 +31,9 @@
 //!
 //! # Cost
 //! A draw hashes each claim that fits and is free: `c` claims cost `c` SHA-256 blocks (the state after the common prefix
-//! is shared), `c` logarithms of 48 squarings, a heap made in `O(c)` and about `seats x log c` comparisons. Claims that
-//! cannot do the task are passed over by whole groups of equal capability. A change of a claim costs `O(log n)` and the
-//! hash of a 256th of the set.
+//! is shared), a heap made in `O(c)`, and for each of the few tickets that come near to winning a logarithm of 48
+//! squarings and about `log c` comparisons. Claims that cannot do the task are passed over by whole groups of equal
+//! capability. A change of a claim costs `O(log n)` and the hash of a 256th of the set.
 
 mod beacon;
 mod claim;

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::{
-    lottery::{Ticket, neg_log2},
+    lottery::{Ticket, neg_log2, neg_log2_bound},
     *,
 };
 
@@ -208,9 +208,11 @@ fn logarithms() {
 fn ties_go_by_account() {
     let (low, high) = if account(1) < account(2) { (1, 2) } else { (2, 1) };
     let (low, high) = (claim(low, 1), claim(high, 1));
-    let ticket = |claim, arrival, weight| Ticket { arrival, weight, claim };
+    let ticket = |claim, arrival, weight| Ticket { arrival, weight, inexact: None, claim };
     // Two halves, and fractions that would wrap in 64 bits or round in floats.
     assert!(ticket(&low, 1, 2) > ticket(&high, 2, 4));
+    let bound = Ticket { inexact: Some(7), ..ticket(&high, 1, 2) };
+    assert!(bound > ticket(&low, 1, 2), "a bound is made exact before a tie is broken");
     assert!(ticket(&high, u64::MAX - 1, u64::MAX) > ticket(&low, u64::MAX, u64::MAX));
 }
 
@@ -372,5 +374,13 @@ proptest! {
         let wanted = 64.0 - ((u128::from(hash) + 1) as f64).log2();
         prop_assert!((found - wanted).abs() < 1e-12);
         prop_assert!(neg_log2(hash - 1) >= neg_log2(hash));
+    }
+
+    #[test]
+    fn bounds_are_below(hash in prop_oneof![any::<u64>(), 0..9u64, u64::MAX - 9..=u64::MAX, u64::MAX - (1 << 40)..]) {
+        let (bound, exact) = (neg_log2_bound(hash), neg_log2(hash));
+        prop_assert!(bound <= exact);
+        // Near where it matters: a ten-thousandth off where u is above 0.9999.
+        prop_assert!(exact > 1 << 34 || exact - bound <= exact / 10_000 + 2);
     }
 }
