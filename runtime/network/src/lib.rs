@@ -2,7 +2,20 @@
 //!
 //! Pure: time, randomness and bytes are arguments. A shell (native, browser, simulator) owns the sockets, the clock and the
 //! store, and holds no policy.
+//!
+//! | room | what |
+//! |---|---|
+//! | [`wire`] | messages, their frames and caps, what is signed |
+//! | [`limits`] | what a stranger may cost: sizes, replays, rates, verifications |
+//! | [`queue`] | which task comes next: lanes, fairness, deadlines, backoff |
+//! | [`draw`] | who gets it: standing claims, the beacon, the lottery |
+//! | [`verify`] | whose result counts: credibility, policy, the work unit |
+//! | [`scheduler`] | how much of the machine a worker may use |
+//! | [`reason`] | why, by stable numbers and names |
 
+pub mod draw;
+pub mod limits;
+pub mod queue;
 pub mod reason;
 pub mod scheduler;
 pub mod verify;
