@@ -136,6 +136,12 @@ impl Prekeys {
         self.find(id, epoch).map(|held| &held.secret)
     }
 
+    /// The last epoch in which a key of this ring opens anything.
+    pub(crate) fn last_epoch(&self, id: PrekeyId) -> Option<u64> {
+        let held = self.held.iter().find(|held| held.signed.id == id)?;
+        Some(held.signed.epoch.saturating_add(ERASE_EPOCHS - 1))
+    }
+
     /// Counts a payload that was opened with a key.
     pub(crate) fn count_use(&mut self, id: PrekeyId) {
         if let Some(held) = self.held.iter_mut().find(|held| held.signed.id == id) {

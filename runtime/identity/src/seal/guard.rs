@@ -1,13 +1,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Assignment, OpenError};
-use crate::{DecodeError, bytes::Reader, prekeys::ERASE_EPOCHS};
+use crate::{
+    DecodeError,
+    bytes::{Reader, hash},
+    prekeys::ERASE_EPOCHS,
+};
 
-/// Remembers what was opened: a `(task, assignment)` opens once.
+/// Remembers what was opened: a `(submitter, task, assignment number)` opens once.
 ///
-/// It forgets an assignment after its expiry, for what has expired does not open; an expiry more than 48 hours ahead is
-/// refused, for prekeys do not live longer. It is bounded, and full it refuses. Its time never goes back. Store it with
-/// the prekeys: a ring that came back without its guard would open everything again.
+/// It forgets an opening when the prekey that opened it is erased, for then those bytes open no more; the expiry is the
+/// caller's word, and can neither shorten this nor draw it out by more than 48 hours: one further ahead is refused. What
+/// the submitter seals anew to a later prekey, after that, is its own doing. It is bounded, and full it refuses. Its time
+/// never goes back. Store it with the prekeys: a ring that came back without its guard would open everything again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenGuard {
     most: usize,
@@ -17,7 +22,9 @@ pub struct OpenGuard {
     by_epoch: BTreeSet<(u64, Opening)>,
 }
 
-type Opening = ([u8; 32], u32);
+/// Hash of submitter, task and number. The submitter's signature is checked before it is remembered, so nobody uses up an
+/// assignment of another's.
+type Opening = [u8; 32];
 
 impl OpenGuard {
     /// A guard that remembers nothing.
@@ -49,34 +56,39 @@ impl OpenGuard {
         }
     }
 
-    /// Whether this assignment may open: not expired, not opened before, and room to remember it.
+    /// Whether this assignment may open: not expired, not opened before, and room to remember it. Returns the time, which is
+    /// not before any the guard has seen.
     pub(super) fn check(
         &mut self,
         assignment: &Assignment,
         expiry_epoch: u64,
         epoch: u64,
-    ) -> Result<(), OpenError> {
+    ) -> Result<u64, OpenError> {
         self.forget(epoch);
-        let opened = self.opened.contains_key(&(assignment.task, assignment.number));
+        let opened = self.opened.contains_key(&opening(assignment));
         let last_expiry = self.latest_epoch.saturating_add(ERASE_EPOCHS);
         let in_time = (self.latest_epoch..=last_expiry).contains(&expiry_epoch);
-        if opened || !in_time || self.opened.len() >= self.most { Err(OpenError) } else { Ok(()) }
+        if opened || !in_time || self.opened.len() >= self.most {
+            return Err(OpenError);
+        }
+        Ok(self.latest_epoch)
     }
 
     /// After [`OpenGuard::check`] and after all else succeeded, so that nobody fills the guard with what does not open.
-    pub(super) fn remember(&mut self, assignment: &Assignment, expiry_epoch: u64) {
-        self.insert((assignment.task, assignment.number), expiry_epoch);
+    /// `until`: the last epoch in which the same bytes could open.
+    pub(super) fn remember(&mut self, assignment: &Assignment, until: u64) {
+        self.insert(opening(assignment), until);
     }
 
-    /// For storage: `version 1 | latest epoch (8) | count (u32) | (task (32) | number (u32) | until (8)) for each, in order`.
+    /// For storage: `version 1 | latest epoch (8) | count (u32) | (opening (32) | until (8)) for each, in order`. An opening
+    /// is `SHA-256("edgenet/opening/v1" || submitter || task || number (u32))`.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + self.opened.len() * ENTRY_BYTES);
         bytes.push(VERSION);
         bytes.extend_from_slice(&self.latest_epoch.to_be_bytes());
         bytes.extend_from_slice(&(self.opened.len() as u32).to_be_bytes());
-        for ((task, number), until) in &self.opened {
-            bytes.extend_from_slice(task);
-            bytes.extend_from_slice(&number.to_be_bytes());
+        for (opening, until) in &self.opened {
+            bytes.extend_from_slice(opening);
             bytes.extend_from_slice(&until.to_be_bytes());
         }
         bytes
@@ -99,7 +111,7 @@ impl OpenGuard {
         }
         reader.must_be(count * ENTRY_BYTES)?;
         for _ in 0..count {
-            let opening = (reader.array()?, reader.number_u32()?);
+            let opening = reader.array()?;
             if guard.opened.last_key_value().is_some_and(|(last, _)| *last >= opening) {
                 return Err(DecodeError::Field { what: "openings are not in order" });
             }
@@ -120,9 +132,14 @@ impl Default for OpenGuard {
     }
 }
 
-/// Most assignments remembered at once: ten a second, for a day and a half.
+fn opening(assignment: &Assignment) -> Opening {
+    let Assignment { submitter, task, number, .. } = assignment;
+    hash(&[b"edgenet/opening/v1", submitter.as_bytes(), task, &number.to_be_bytes()])
+}
+
+/// Most assignments remembered at once: six a second, for two days.
 pub const MAX_REMEMBERED: usize = 1 << 20;
 
 const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 1 + 8 + 4;
-const ENTRY_BYTES: usize = 32 + 4 + 8;
+const ENTRY_BYTES: usize = 32 + 8;

@@ -12,7 +12,7 @@ pub struct Delivery<'a> {
     pub assignment: &'a Assignment,
     /// The envelope's commitment to the plaintext.
     pub commit: &'a PayloadCommit,
-    /// The last epoch it opens in.
+    /// The last epoch it opens in. Nothing here vouches for it but the caller, who takes it from the envelope.
     pub expiry_epoch: u64,
     /// The payload key, wrapped for this worker.
     pub key: &'a WrappedKey,
@@ -62,10 +62,11 @@ pub fn open(
     epoch: u64,
 ) -> Result<Opened, OpenError> {
     let Delivery { assignment, commit, expiry_epoch, key, payload } = *delivery;
-    guard.check(assignment, expiry_epoch, epoch)?;
+    let epoch = guard.check(assignment, expiry_epoch, epoch)?;
     let (payload_key, result_key) = key.unwrap_key(assignment, prekeys, epoch)?;
     let content = payload.open(&payload_key, &assignment.envelope, commit)?;
-    guard.remember(assignment, expiry_epoch);
+    let last_epoch = prekeys.last_epoch(key.prekey).ok_or(OpenError)?;
+    guard.remember(assignment, last_epoch.max(expiry_epoch));
     prekeys.count_use(key.prekey);
     Ok(Opened { content, result_key })
 }
