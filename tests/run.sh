@@ -28,37 +28,40 @@ for target in wasm32-unknown-unknown wasm32-wasip1 aarch64-unknown-linux-gnu; do
   grep -qx "$target" <<<"$installed" || rustup target add "$target"
 done
 
+# One selection of packages and features throughout, so that nothing is built twice. The published f32 model comes with it.
+all=(--workspace --features edge-net/reference --locked)
+
 step "style"
 cargo fmt --all --check
-cargo clippy --workspace --all-targets --locked -- -D warnings
+cargo clippy "${all[@]}" --all-targets -- -D warnings
 cargo clippy -p engine --no-default-features --locked -- -D warnings
 
+step "tests on this machine: build"
+cargo test "${all[@]}" --no-run
+
 step "the model, from its official weights"
-cargo build -p edge-net --locked
-cargo run --quiet --locked -- model fetch minilm
-mkdir -p target/models
-cargo run --quiet --locked -- model quantize minilm --out target/models/minilm-int.safetensors
-export EDGENET_TEST_MINILM="$PWD/target/models/minilm-int.safetensors"
+target=${CARGO_TARGET_DIR:-$PWD/target}
+"$target/debug/edge-net" model fetch minilm
+mkdir -p "$target/models"
+"$target/debug/edge-net" model quantize minilm --out "$target/models/minilm-int.safetensors"
+export EDGENET_TEST_MINILM="$target/models/minilm-int.safetensors"
 # From here on nothing may be skipped for want of a GPU, a model or the reference data that lies beside the project.
 export EDGENET_TEST_ALL=1
 [ ! -d ../shared/data ] || export EDGENET_TEST_SHARED=1
 
 step "tests on this machine"
 if cargo nextest --version >/dev/null 2>&1; then
-  cargo nextest run --workspace --locked
+  cargo nextest run "${all[@]}"
 else
-  cargo test --workspace --locked
+  cargo test "${all[@]}"
 fi
+
+step "AES by AWS-LC"
+cargo test "${all[@]}" --features edge-net/aws-lc --lib aead
 
 step "fuzzing"
 (cd tests/fuzz && cargo test --lib --locked)
 bash tests/fuzz/run.sh 4
-
-step "against the published f32 model"
-cargo test --release -p edge-net --features reference --test reference --locked
-
-step "AES by AWS-LC"
-cargo test -p edge-net --no-default-features --features aws-lc --lib --locked aead
 
 step "NEON under qemu"
 cross=(-p kernels-cpu -p edge-net-tests --no-default-features --locked)

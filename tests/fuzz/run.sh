@@ -3,7 +3,8 @@
 #
 # Needs a C++ compiler for libFuzzer and no other toolchain than the project's. EDGENET_FUZZ_JOBS targets run at once, EDGENET_FUZZ_SEED
 # repeats a run. Inputs that were found stay under target/fuzz/corpus and are where the next run starts. A target that
-# crashes fails the run; its input lies under target/fuzz/crashes.
+# crashes fails the run; its input lies under target/fuzz/crashes. A record keeps the rows of the record before it for
+# targets that were not run: hours of fuzzing are put together from many runs, each with its date and commit.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -31,14 +32,25 @@ one() {
     for (i = 1; i < NF; i++) { if ($i == "cov:") c = $(i + 1); if ($i == "ft:") f = $(i + 1); if ($i == "corp:") n = $(i + 1) }
     split(n, parts, "/"); n = parts[1] } END { print c + 0, f + 0, n + 0 }' "$log")
   [ "$status" = 0 ] || crashes=1
-  printf '{ "target": "%s", "cpu_seconds": %s, "wall_seconds": %s, "executions": %s, "edges": %s, "features": %s, "inputs": %s, "crashes": %s }\n' \
-    "$name" "$cpu" "$(($(date +%s) - began))" "$runs" "$coverage" "$features" "$inputs" "$crashes" >"$work/rows/$name.json"
+  printf '{ "target": "%s", "cpu_seconds": %s, "wall_seconds": %s, "executions": %s, "edges": %s, "features": %s, "inputs": %s, "crashes": %s, "date": "%s", "commit": "%s" }\n' \
+    "$name" "$cpu" "$(($(date +%s) - began))" "$runs" "$coverage" "$features" "$inputs" "$crashes" \
+    "$(date -u +%F)" "$commit" >"$work/rows/$name.json"
   printf '%-10s %9s CPU s %12s runs %6s edges %7s features %6s inputs  %s\n' \
     "$name" "$cpu" "$runs" "$coverage" "$features" "$inputs" "$([ $crashes = 0 ] && echo ok || echo CRASH)"
   if [ $crashes = 1 ] && [ "$name" != canary ]; then
     grep -m 3 -E 'panicked at|^==[0-9]+== ERROR|Test unit written' -A 1 "$log" || tail -n 5 "$log"
   fi
   return "$status"
+}
+
+# Rows of the last record for targets that have none here.
+earlier() {
+  local last
+  last=$(ls "$root"/bench/records/*-fuzz.json 2>/dev/null | tail -n 1)
+  [ -n "$last" ] || return 0
+  sed -n 's/^ *\({ "target": "\([^"]*\)".* }\),\{0,1\}$/\2 \1/p' "$last" | while read -r name row; do
+    [ -e "$work/rows/$name.json" ] || printf '%s\n' "$row"
+  done
 }
 
 # The machine, as records of benchmarks tell it.
@@ -53,6 +65,7 @@ record=false
 seconds=${1:-10}
 shift || true
 seed=${EDGENET_FUZZ_SEED:-$(date +%s)}
+commit=$(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 cd "$here"
 CARGO_TARGET_DIR=$work RUSTC_WRAPPER=$here/instrument.sh cargo build --quiet --release --locked --target "$host"
@@ -87,7 +100,7 @@ done
 {
   printf '{\n  "date": "%s",\n  "machine": %s,\n  "compiler": "%s",\n  "seed": %s,\n  "rows": [\n' \
     "$(date -u +%F)" "$(machine)" "$(rustc --version)" "$seed"
-  cat "$work"/rows/*.json | sed '$!s/$/,/; s/^/    /'
+  { cat "$work"/rows/*.json; earlier; } | sort | sed '$!s/$/,/; s/^/    /'
   printf '  ]\n}\n'
 } >"$work/fuzz.json"
 if $record; then

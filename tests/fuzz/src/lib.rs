@@ -7,7 +7,9 @@ mod cursor;
 mod history;
 mod private;
 mod public;
+mod shown;
 mod town;
+mod wire;
 
 /// One kind of input.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +25,7 @@ pub struct Target {
 }
 
 /// All of them. The last is the canary: it panics at one input in 2^32, and a fuzzer that learns finds it in seconds.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 18] = [
     Target { name: "record", run: public::record, seeds: public::record_seeds, most_bytes: 4096 },
     Target { name: "history", run: history::run, seeds: history::seeds, most_bytes: 256 },
     Target { name: "op", run: public::op, seeds: public::op_seeds, most_bytes: 2048 },
@@ -39,6 +41,8 @@ pub const TARGETS: [Target; 16] = [
     Target { name: "sealed", run: private::sealed, seeds: private::sealed_seeds, most_bytes: 4096 },
     Target { name: "backup", run: private::backup, seeds: private::backup_seeds, most_bytes: 1024 },
     Target { name: "stream", run: private::stream, seeds: private::stream_seeds, most_bytes: 4096 },
+    Target { name: "evidence", run: shown::evidence, seeds: shown::evidence_seeds, most_bytes: 4096 },
+    Target { name: "message", run: wire::message, seeds: wire::message_seeds, most_bytes: 4096 },
     Target { name: CANARY, run: canary, seeds: canary_seeds, most_bytes: 64 },
 ];
 

@@ -55,7 +55,7 @@ fn hold(result: Result<(), Broken>) {
 }
 
 /// One of everything that a ledger holds.
-fn story(town: &Town) -> Vec<Record> {
+pub(crate) fn story(town: &Town) -> Vec<Record> {
     let (mut ledger, mut records) = (town.empty.clone(), Vec::new());
     let mut act = |ledger: &mut Ledger, who: usize, action, now| {
         let op = ledger.draft(&ACCOUNTS[who], action, now).expect("a draft");
