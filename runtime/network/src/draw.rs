@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`Chain`], [`Head`], [`Tip`] | one witness's chain of secrets, committed to in advance |
 //! | [`Witnesses`] | a round: all reveals XORed, or void |
-//! | [`Claim`], [`Capability`], [`Need`] | what a worker stakes and can do; what a task needs |
+//! | [`Claim`] | what a worker stakes |
 //! | [`Claims`] | the standing claims, by capability, with a digest |
 //! | [`draw`] | the lottery |
 //! | [`Published`], [`check_draw`] | what anybody needs to draw again |
@@ -47,10 +47,10 @@ use std::collections::BTreeSet;
 use identity::AccountId;
 use ledger::Id;
 
-use crate::limits::Block;
+use crate::{capability::Need, limits::Block};
 
 pub use beacon::{BeaconError, Chain, Head, Tip};
-pub use claim::{Backend, Capability, Claim, ClaimError, MAX_MODELS, MAX_SLOTS, Need, TaskType, TaskTypes};
+pub use claim::{Claim, ClaimError, MAX_SLOTS};
 pub use claims::Claims;
 pub use lottery::draw;
 pub use proof::{CheckError, Published, check_draw};

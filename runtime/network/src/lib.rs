@@ -6,6 +6,7 @@
 //! | room | what |
 //! |---|---|
 //! | [`wire`] | messages, their frames and caps, what is signed |
+//! | [`capability`] | what workers can do, what tasks need |
 //! | [`limits`] | what a stranger may cost: sizes, replays, rates, verifications |
 //! | [`queue`] | which task comes next: lanes, fairness, deadlines, backoff |
 //! | [`draw`] | who gets it: standing claims, the beacon, the lottery |
@@ -13,6 +14,7 @@
 //! | [`scheduler`] | how much of the machine a worker may use |
 //! | [`reason`] | why, by stable numbers and names |
 
+pub mod capability;
 pub mod draw;
 pub mod limits;
 pub mod queue;

@@ -32,9 +32,9 @@ pub use message::{
 };
 pub use signed::{NotSigned, Signable, Signed};
 pub use work::{
-    Accepted, Assigned, Assignee, Assurance, Cancel, Capability, Claim, Commit, CommitBatch, Committed,
-    Envelope, Flow, HandBack, Heartbeat, Keys, Lease, Leased, LeasedTask, Offer, Open, Part, Priority,
-    Reveal, RevealBatch, Revealed, Settled, Submit, Tier, Verify, WrappedFor, commit_hash,
+    Accepted, Assigned, Assignee, Assurance, Cancel, Claim, Commit, CommitBatch, Committed, Envelope, Flow,
+    HandBack, Heartbeat, Keys, Lease, Leased, LeasedTask, Offer, Open, Part, Priority, Reveal, RevealBatch,
+    Revealed, Settled, Submit, Tier, Verify, WrappedFor, assignment_id,
 };
 
 /// The WebSocket subprotocol.

@@ -2,10 +2,11 @@
 
 use identity::Signature;
 use ledger::Id;
+use network::capability::{Backend, Capability, TaskType, TaskTypes};
 use network::wire::{
-    Assurance, Capability, Claim, Commit, CommitBatch, Committed, Envelope, Flow, Hello, Lease, Leased,
-    LeasedTask, Message, Offer, Part, Ping, Priority, Proposal, Propose, Records, Reveal, RevealBatch,
-    Revealed, Roles, Signable, Signed, Submit, Tier, Verify,
+    Assurance, Claim, Commit, CommitBatch, Committed, Envelope, Flow, Hello, Lease, Leased, LeasedTask,
+    Message, Offer, Part, Ping, Priority, Proposal, Propose, Records, Reveal, RevealBatch, Revealed, Roles,
+    Signable, Signed, Submit, Tier, Verify,
 };
 
 use crate::town::{ACCOUNTS, KEYS, NOW, TOWNS};
@@ -33,7 +34,7 @@ pub(crate) fn message_seeds() -> Vec<Vec<u8>> {
     let envelope = Envelope {
         submitter: ACCOUNTS[submitter],
         nonce: 1,
-        task_type: 2,
+        kind: TaskType::Embedding,
         model: Id::ZERO,
         numerics: 1,
         payload_commit: [3; 32],
@@ -51,8 +52,13 @@ pub(crate) fn message_seeds() -> Vec<Vec<u8>> {
     };
     let task = envelope.id(network);
     let envelope = Signed::sign(envelope, network, &KEYS[submitter]);
-    let capability =
-        Capability { task_types: 7, models: vec![Id::ZERO], numerics: 1, memory_mib: 64, gpu: false };
+    let capability = Capability {
+        types: TaskTypes(7),
+        models: [Id::ZERO].into(),
+        numerics: 1,
+        memory_mib: 64,
+        backend: Backend::Cpu,
+    };
     let claim = Claim {
         worker: ACCOUNTS[worker],
         number: 1,

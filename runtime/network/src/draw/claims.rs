@@ -3,7 +3,8 @@ use std::{collections::BTreeMap, ops::Bound};
 use identity::AccountId;
 use sha2::{Digest, Sha256};
 
-use super::{Capability, Claim, ClaimError, Need};
+use super::{Claim, ClaimError};
+use crate::capability::{Capability, Need};
 
 /// The standing claims, one a worker.
 ///

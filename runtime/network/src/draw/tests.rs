@@ -6,6 +6,7 @@ use super::{
     lottery::{Ticket, neg_log2, neg_log2_bound},
     *,
 };
+use crate::capability::{Backend, Capability, MAX_MODELS, Need, TaskType, TaskTypes};
 
 mod shares;
 

@@ -103,7 +103,7 @@ impl Frames {
         let complete = self.window_us >= HARM_WINDOW_US;
         // A burst need not wait for its window's end.
         let burst = self.missed >= own + BURST_FRAMES;
-        if !complete && !(burst && !quiet) {
+        if !(complete || burst && !quiet) {
             return false;
         }
         let missed_permille = self.missed * 1000 / self.due.max(1);

@@ -11,6 +11,7 @@ use super::{
         Revealed, Settled, Submit,
     },
 };
+use crate::capability::MAX_MODELS;
 
 /// Declares the messages: name, stable code, most bytes of a frame.
 macro_rules! messages {
@@ -333,7 +334,7 @@ impl Message {
             Message::Offer(m) => {
                 at_most("stakes", m.claim.value.stakes.len(), 64)?;
                 at_most("groups", m.claim.value.groups.len(), 16)?;
-                at_most("models", m.claim.value.capability.models.len(), 16)
+                at_most("models", m.claim.value.capability.models.len(), MAX_MODELS)
             }
             Message::Leased(m) => {
                 at_most("tasks", m.lease.value.tasks.len(), Lease::MAX_TASKS)?;

@@ -7,6 +7,7 @@ use ledger::Id;
 use proptest::prelude::*;
 
 use super::*;
+use crate::capability::{Backend, Capability, TaskType, TaskTypes};
 
 const NETWORK: Id = id(0xee);
 
@@ -26,7 +27,7 @@ fn envelope() -> Envelope {
     Envelope {
         submitter: account(1),
         nonce: 7,
-        task_type: 2,
+        kind: TaskType::Embedding,
         model: id(0x33),
         numerics: 1,
         payload_commit: [0x44; 32],
@@ -49,11 +50,11 @@ fn claim() -> Claim {
         worker: account(2),
         number: 3,
         capability: Capability {
-            task_types: 0b1101,
-            models: vec![id(0x33)],
+            types: TaskTypes(0b1101),
+            models: [id(0x33)].into(),
             numerics: 1,
             memory_mib: 512,
-            gpu: true,
+            backend: Backend::Gpu,
         },
         slots: 2,
         stakes: vec![id(0x66), id(0x67)],
@@ -88,7 +89,7 @@ fn samples() -> Vec<Message> {
     let commits = CommitBatch {
         worker: account(2),
         lease: id(0x70),
-        commits: vec![Commit { task: id(0x77), number: 1, commit: commit_hash(&account(2), &reveal()) }],
+        commits: vec![Commit { task: id(0x77), number: 1, commit: [0xcc; 32] }],
     };
     let reveals = RevealBatch { worker: account(2), lease: id(0x70), reveals: vec![reveal()] };
     vec![
@@ -192,7 +193,7 @@ fn golden_bytes() {
 fn names_of_what_is_signed() {
     let named = [envelope().id(&NETWORK), claim().id(&NETWORK), lease().id(&NETWORK)];
     assert_eq!(named.map(|id| format!("{id:?}")), SIGNED);
-    assert_eq!(format!("{:?}", Id::from_bytes(commit_hash(&account(2), &reveal()))), COMMIT);
+    assert_eq!(format!("{:?}", assignment_id(&id(0x77), 1)), ASSIGNMENT);
 }
 
 #[test]
@@ -349,7 +350,7 @@ proptest! {
 }
 
 const SIGNED: [&str; 3] = ["58f7f8989956", "8f6fe0f8fcae", "550c12a9e5d5"];
-const COMMIT: &str = "33ce91b736b7";
+const ASSIGNMENT: &str = "fb24cc118c64";
 const GOLDEN: &str = "
 01 88 898fa0fdf6a3
 02 171 592c400711a9
@@ -376,7 +377,7 @@ const GOLDEN: &str = "
 31 462 bfa5f09a4c29
 32 43 5eb0b0b1d346
 33 75 d610ab6a74e0
-34 202 5910b3764dcb
+34 202 fc0bd5aa3416
 35 41 8c2dafb31a33
 36 266 27c4ef9ed332
 ";

@@ -5,6 +5,7 @@ use ledger::Id;
 use serde::{Deserialize, Serialize};
 
 use super::{Signed, fields, signed::Signable};
+use crate::capability::{Capability, TaskType};
 
 /// The public part of a task: what a relay needs to match, price and settle it, and nothing of its content.
 ///
@@ -16,13 +17,13 @@ pub struct Envelope {
     pub submitter: AccountId,
     /// Makes two tasks of equal content different.
     pub nonce: u64,
-    /// Code of the task's type.
-    pub task_type: u8,
+    /// Its kind.
+    pub kind: TaskType,
     /// SHA-256 of the model file it runs on, zeros where it needs none.
     #[serde(with = "fields::id")]
     pub model: Id,
     /// Version of the numerics: two versions never meet in one vote.
-    pub numerics: u16,
+    pub numerics: u32,
     /// Commitment to the payload, so that all workers get the same ([`identity::Payload`]).
     pub payload_commit: [u8; 32],
     /// Bytes of the sealed payload.
@@ -127,22 +128,6 @@ pub struct Claim {
     pub until_epoch: u64,
 }
 
-/// What a worker can do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Capability {
-    /// Bit n: tasks of type n.
-    pub task_types: u32,
-    /// SHA-256 of the model files it holds or fetches.
-    #[serde(with = "fields::ids")]
-    pub models: Vec<Id>,
-    /// Version of the numerics.
-    pub numerics: u16,
-    /// Memory it lends, in MiB.
-    pub memory_mib: u32,
-    /// Runs on a GPU.
-    pub gpu: bool,
-}
-
 impl Signable for Claim {
     const DOMAIN: &'static str = "edgenet/claim/v1";
 
@@ -202,6 +187,11 @@ impl Signable for Lease {
     }
 }
 
+/// The name of an assignment: `SHA-256("edgenet/assignment/v1" || task || number)`.
+pub fn assignment_id(task: &Id, number: u32) -> Id {
+    Id::hash("edgenet/assignment/v1", &[task.as_bytes(), &number.to_le_bytes()])
+}
+
 /// A worker's answers to tasks of a lease, before anybody can see them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitBatch {
@@ -223,7 +213,7 @@ pub struct Commit {
     pub task: Id,
     /// Which assignment of it.
     pub number: u32,
-    /// [`commit_hash`] of the answer.
+    /// [`crate::verify::unit::Reveal::commit`] of the answer, under the assignment's [`assignment_id`].
     pub commit: [u8; 32],
 }
 
@@ -270,14 +260,6 @@ impl Signable for RevealBatch {
     fn signer(&self) -> &AccountId {
         &self.worker
     }
-}
-
-/// What a worker commits to: `SHA-256("edgenet/commit/v1" || task || assignment || worker || tag || result hash || nonce)`.
-pub fn commit_hash(worker: &AccountId, reveal: &Reveal) -> [u8; 32] {
-    let number = reveal.number.to_le_bytes();
-    let parts: [&[u8]; 6] =
-        [reveal.task.as_bytes(), &number, worker.as_bytes(), &reveal.tag, &reveal.result_hash, &reveal.nonce];
-    *Id::hash("edgenet/commit/v1", &parts).as_bytes()
 }
 
 /// A task for the relay.
