@@ -1,0 +1,5 @@
+
+mod base_rule;
+mod pacing;
+mod properties;
+mod reference;
