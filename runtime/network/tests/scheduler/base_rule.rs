@@ -46,7 +46,8 @@ fn compare(plant: impl Fn(Decision) -> Decision) -> Result<(), String> {
             let expected = throttle(&page.history, f64::from(limit) / 1000.0, f64::from(min_idle_ms));
             let expected_permille = (expected * 1000.0).round() as u16;
             if seen.ceiling_permille != expected_permille {
-                let what = format!("{seen:?}, the rule says {expected_permille} at {} ms", page.history.now_ms);
+                let what =
+                    format!("{seen:?}, the rule says {expected_permille} at {} ms", page.history.now_ms);
                 return Err(TestCaseError::fail(what));
             }
         }

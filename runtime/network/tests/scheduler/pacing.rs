@@ -44,7 +44,7 @@ fn an_overrun_is_paid_back_before_the_next_slice() {
 }
 
 #[test]
-fn absurd_times_and_reports_neither_panic_nor_block_for_ever() {
+fn absurd_times_and_reports_do_not_panic_and_debts_are_bounded() {
     let mut pacer = Pacer::new(5_000_000);
     assert_eq!(pacer.next(0), Turn::Paused);
     pacer.set(0, &decision(u16::MAX, u32::MAX));

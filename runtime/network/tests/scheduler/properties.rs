@@ -1,7 +1,8 @@
 //! What holds after every sequence of signals, however absurd.
 
 use network::scheduler::{
-    Again, Battery, Decision, Device, Focus, Place, Pressure, RawSettings, Reason, Scheduler, Signal, Visibility,
+    Again, Battery, Decision, Device, Focus, Place, Pressure, RawSettings, Reason, Scheduler, Signal,
+    Visibility,
 };
 use proptest::{
     prelude::*,
@@ -18,7 +19,10 @@ fn whatever_is_reported_the_rules_hold() {
 fn planted_faults_are_caught() {
     type Plant = fn(Decision) -> Decision;
     let plants: [(&str, Plant); 5] = [
-        ("limit", |d| Decision { duty_permille: d.duty_permille + u16::from(d.duty_permille > 150) * 900, ..d }),
+        ("limit", |d| Decision {
+            duty_permille: d.duty_permille + u16::from(d.duty_permille > 150) * 900,
+            ..d
+        }),
         ("pause", |d| Decision { duty_permille: 0, ..d }),
         ("slice", |d| Decision { slice_us: d.slice_us * 2, ..d }),
         ("jump", |d| Decision { duty_permille: d.ceiling_permille, ..d }),
