@@ -44,7 +44,7 @@ fn an_overrun_is_paid_back_before_the_next_slice() {
 }
 
 #[test]
-fn absurd_times_and_reports_do_not_panic_and_debts_are_bounded() {
+fn absurd_times_and_reports_neither_panic_nor_block_for_ever() {
     let mut pacer = Pacer::new(5_000_000);
     assert_eq!(pacer.next(0), Turn::Paused);
     pacer.set(0, &decision(u16::MAX, u32::MAX));
@@ -53,11 +53,12 @@ fn absurd_times_and_reports_do_not_panic_and_debts_are_bounded() {
     pacer.done(u64::MAX / 2, u64::MAX);
     let Turn::Wait(wait_us) = pacer.next(3) else { panic!("much is owed") };
     assert!(wait_us < 2 * PACE_WINDOW_US, "{wait_us}");
+    assert_eq!(pacer.next(u64::MAX), Turn::Run(4000), "a long sleep pays every debt");
 }
 
 fn check(report: impl Fn(u64) -> u64) -> Result<(), String> {
     let mut runner = TestRunner::new_with_rng(
-        Config { cases: 300, failure_persistence: None, ..Config::default() },
+        Config { cases: 100, failure_persistence: None, ..Config::default() },
         TestRunner::deterministic().new_rng(),
     );
     let phase = (0u16..=1000, 500u32..20_000, 1_000_000u64..25_000_000)
@@ -99,7 +100,8 @@ fn run(phases: &[Phase], shares: &[u64], report: impl Fn(u64) -> u64) -> Vec<Sli
                     let share = shares[log.len() % shares.len()];
                     let busy_us = u64::from(slice_us) * share / 1000;
                     log.push(Slice { start_us: now_us, busy_us });
-                    now_us += busy_us.max(1);
+                    // Nobody asks more often than this.
+                    now_us += busy_us.max(200);
                     pacer.done(now_us, report(busy_us));
                 }
                 Turn::Wait(wait_us) => now_us += wait_us.max(1),

@@ -121,14 +121,18 @@ impl Pacer {
     fn advance(&mut self, now_us: u64) {
         let passed_us = now_us.saturating_sub(self.now_us);
         self.now_us = self.now_us.max(now_us);
+        let windows = (self.now_us - self.window_start_us) / PACE_WINDOW_US;
+        // Slices of two windows ago take nothing from what is gained here.
+        if windows > 1 {
+            self.longest_us = [self.slice_us; 2];
+        }
         if self.duty_permille > 0 {
             let gained = passed_us.min(2 * PACE_WINDOW_US) * self.rate_ppm();
             self.credit = (self.credit + gained as i64).min(self.full());
         }
-        let windows = (self.now_us - self.window_start_us) / PACE_WINDOW_US;
         if windows > 0 {
             self.window_start_us += windows * PACE_WINDOW_US;
-            self.longest_us = [if windows == 1 { self.longest_us[1] } else { self.slice_us }, self.slice_us];
+            self.longest_us = [self.longest_us[1], self.slice_us];
         }
         let seconds = (self.now_us - self.second_start_us) / SECOND_US;
         if seconds > 0 {
