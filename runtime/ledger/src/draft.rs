@@ -89,8 +89,9 @@ impl Ledger {
             Stop::Refused(refusal) => refusal,
         };
         op.balance_after = self.state().balance_after(&op).map_err(refused)?;
+        // Signed and refused by every witness, an operation stands in the way of any other for its seq.
+        self.state().check_rotation(&op)?;
         if account == self.network().treasury() {
-            // Signed and refused by every witness, it would stand in the way of any other for its seq.
             self.state().prepare(&op).map_err(refused)?;
         }
         Ok(op)

@@ -125,6 +125,7 @@ rules! {
     BalanceMatches, "balance-matches", "W5", "balance_after is the balance before, plus what comes in, minus what goes out";
     BalanceCovers, "balance-covers", "W5, F2", "what goes out is there";
     StakeCovers, "stake-covers", "W5", "what leaves the base stake is in it and free";
+    RotateUnstaked, "rotate-unstaked", "W5", "a key is handed over only by an account without stake";
     TreasuryCap, "treasury-cap", "W6", "the treasury pays at most its cap in an epoch";
     TreasuryOnlyPays, "treasury-only-pays", "W6", "the treasury locks nothing";
     TreasuryJustified, "treasury-justified", "W6", "a payment of the treasury follows from certified resolves and has the amount of the formula";

@@ -150,6 +150,16 @@ impl State {
         Ok(Prepared { purse, spending })
     }
 
+    /// A rule of witnesses and owners alone: a key is not handed over while stake that was called back waits for its day.
+    /// Others than the owner decide when such a lock is gone, so the fold cannot ask it.
+    pub(crate) fn check_rotation(&self, op: &Op) -> Result<(), Refusal> {
+        let locks = self.accounts.get(&op.account).map(|account| &account.locks).into_iter().flatten();
+        let stays = |lock: &Id| !op.receives.contains(&Receive::expired(*lock));
+        let mut unbonding = locks.filter(|(id, l)| l.terms.kind == LockKind::Unbond && stays(id));
+        let rotates = matches!(op.action, Action::RotateKey { .. });
+        require(Rule::RotateUnstaked, !rotates || unbonding.next().is_none())
+    }
+
     /// What an account could spend after an operation, whatever the operation says of it.
     pub(crate) fn balance_after(&self, op: &Op) -> Result<u64, Stop> {
         let unknown = Account::default();
@@ -385,7 +395,14 @@ impl Purse {
         let debit = op.debit_ucredits();
         require(Rule::BalanceCovers, debit <= self.available.into())?;
         self.available = self.available.wrapping_sub(debit as u64);
-        let Action::Lock(terms) = &op.action else { return Ok(()) };
+        let terms = match &op.action {
+            Action::Lock(terms) => terms,
+            // Proofs against the key before it would no longer burn what is there.
+            Action::RotateKey { .. } => {
+                return require(Rule::RotateUnstaked, self.staked == 0 && self.committed == 0);
+            }
+            Action::Noop | Action::Transfer { .. } | Action::Open { .. } => return Ok(()),
+        };
         let amount = terms.amount_ucredits;
         match terms.kind {
             LockKind::BaseStake => self.staked = add(self.staked, amount)?,

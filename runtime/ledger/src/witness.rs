@@ -124,6 +124,7 @@ impl Witness {
         require(Rule::ForkStops, !self.stopped.contains(&(account, signer(ledger, &account))))?;
         let prepared = ledger.state().prepare(&op.op).map_err(|stop| stop.refusal(Rule::ReceiveKnown))?;
         require(Rule::ReceiveUnvoided, prepared.is_backed())?;
+        ledger.state().check_rotation(&op.op)?;
         if account == *ledger.network().treasury() {
             crate::justify::treasury(ledger.network(), &op.op, evidence)?;
         }

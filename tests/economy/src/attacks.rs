@@ -50,6 +50,7 @@ pub const ALL: &[Attack] = &[
     Attack { rule: Rule::BalanceMatches, run: owners::balance_matches },
     Attack { rule: Rule::BalanceCovers, run: owners::balance_covers },
     Attack { rule: Rule::StakeCovers, run: owners::stake_covers },
+    Attack { rule: Rule::RotateUnstaked, run: owners::rotate_unstaked },
     Attack { rule: Rule::LockTerms, run: locks::lock_terms },
     Attack { rule: Rule::LockExpired, run: locks::lock_expired },
     Attack { rule: Rule::LockOpen, run: locks::lock_open },

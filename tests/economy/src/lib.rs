@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`reference`], [`defect`] | the economy in plain maps, and what can be planted in it |
+//! | [`reference`], [`deed`], [`defect`] | the economy in plain maps, what is done in it, and what can be planted |
 //! | [`world`], [`steps`] | the real one: owners, witnesses with replicas and stores of their own, crashes, late mail |
 //! | [`attacks`] | for every rule an attack that breaks this rule and nothing else |
 //! | [`ruin`] | what must hold with more bad witnesses than may be |
@@ -13,6 +13,7 @@
 //! One seed is one world. What fails says its check, its seed and what was done until then.
 
 pub mod attacks;
+pub mod deed;
 pub mod defect;
 pub mod double_spend;
 pub mod laws;

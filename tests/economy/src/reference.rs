@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use crate::deed::{Deed, Grant, Sort};
 use crate::defect::Defect;
 
 /// An account.
@@ -35,44 +36,6 @@ const PAYOUT_WAITS: u64 = 60;
 const UNBOND_WAITS: u64 = 1_440;
 /// The treasury pays one part in so many an epoch.
 const TREASURY_PARTS: u64 = 5_256_000;
-
-/// What an owner does.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Deed {
-    Nothing,
-    Pay(Vec<(Who, u64)>),
-    Grant(Vec<Grant>),
-    Escrow { amount: u64, until: u64, halves: u8 },
-    Claim { amount: u64, until: u64 },
-    Stake { amount: u64 },
-    Unbond { amount: u64 },
-    Rotate,
-    Open { referrer: Option<Who> },
-}
-
-/// What the treasury pays for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Grant {
-    Bonus { decision: u32, worker: Who },
-    Referral { decision: u32, referrer: Who },
-    Uptime { hour: u64, worker: Who },
-}
-
-/// How credits are taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sort {
-    /// To be spent.
-    Plain,
-    /// Into the stake, until that is full.
-    Reward,
-    /// What is left of a claim of so much.
-    Stake {
-        /// The claim.
-        claimed: u64,
-    },
-}
 
 /// What an account holds: spendable, base stake, in locks, on its way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -471,7 +434,14 @@ impl Economy {
     fn perform(&mut self, who: Who, serial: u32, deed: &Deed) -> Result<(), Refused> {
         let lock = Name(serial, LOCK);
         match *deed {
-            Deed::Nothing | Deed::Rotate => {}
+            Deed::Nothing => {}
+            Deed::Rotate => {
+                let purse = self.purse(who);
+                let unbonding = |l: &Lock| l.owner == who && l.kind == Kind::Unbond;
+                if purse.staked + purse.claimed > 0 || self.locks.values().any(unbonding) {
+                    return Err("it has stakes");
+                }
+            }
             Deed::Open { referrer } => {
                 let epoch = self.epoch;
                 self.purses.entry(who).or_default().opened = Some((epoch, referrer));

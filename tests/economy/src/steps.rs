@@ -335,8 +335,10 @@ impl World {
         for who in [1, 4, 1, 4, 2] {
             self.act(who, Deed::Nothing)?;
         }
+        // Account 2 has stakes, account 3 has none.
         self.act(2, Deed::Rotate)?;
-        self.act(2, Deed::Pay(vec![(6, small)]))?;
+        self.act(3, Deed::Rotate)?;
+        self.act(3, Deed::Pay(vec![(6, small)]))?;
         self.pass(58);
         self.act(5, Deed::Nothing)?;
         self.pass(1);

@@ -109,11 +109,15 @@ fn unbonding_takes_its_day_whatever_the_date_says() {
 #[test]
 fn a_key_that_was_handed_over_proves_nothing_against_the_account() {
     let mut town = Town::new(1, 1);
-    town.act(&key(1), lock(LockKind::BaseStake, 100 * MICRO, town.now));
     let account = key(1).account();
-    let message = rotation_message(&town.network(), &account, 1, &key(90).account());
+    let message = rotation_message(&town.network(), &account, 0, &key(90).account());
     let proof = key(90).sign(message.as_bytes());
     town.act(&key(1), Action::RotateKey { key: key(90).account(), proof });
+    // The one who holds it stakes.
+    let stake = lock(LockKind::BaseStake, 100 * MICRO, town.now);
+    let op = town.ledger.draft(&account, stake, town.now).unwrap().sign(&town.network(), &key(90));
+    let vote = town.ask(&op).pop().unwrap().unwrap();
+    town.merge(&town.certify(op, &[vote]));
     let decisions = [1, 2].map(|refund_ucredits| {
         Resolve { refund_ucredits, ..resolve(&key(1), Id::ZERO, town.now) }.sign(&town.network(), &key(1))
     });

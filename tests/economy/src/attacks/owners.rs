@@ -29,9 +29,10 @@ pub(super) fn owner_signature(world: &mut World) -> Outcome {
     let value = Value::Op(op.sign(&world.id(), &thief));
     refused(world, Rule::OwnerSignature, &value)?;
     // The key that was handed over signs no more.
-    let before = identity::SecretKey::from_seed(*world.keys[4].seed());
-    world.act(4, Deed::Rotate)?;
-    let value = Value::Op(noop(world, 4).sign(&world.id(), &before));
+    let who = QUIET + 3;
+    let before = identity::SecretKey::from_seed(*world.keys[usize::from(who)].seed());
+    world.act(who, Deed::Rotate)?;
+    let value = Value::Op(noop(world, who).sign(&world.id(), &before));
     refused(world, Rule::OwnerSignature, &value)
 }
 
@@ -72,14 +73,14 @@ pub(super) fn reason_allowed(world: &mut World) -> Outcome {
 pub(super) fn key_registered(world: &mut World) -> Outcome {
     let mut low = [0; 32];
     low[0] = 1;
-    spoil(world, 1, Rule::KeyRegistered, |_, op| {
+    spoil(world, QUIET + 3, Rule::KeyRegistered, |_, op| {
         op.action = Action::RotateKey { key: AccountId::from_bytes(low), proof: garbage() };
     })
 }
 
 pub(super) fn key_held(world: &mut World) -> Outcome {
     let key = world.fresh_key().account();
-    spoil(world, 1, Rule::KeyHeld, |_, op| op.action = Action::RotateKey { key, proof: garbage() })
+    spoil(world, QUIET + 3, Rule::KeyHeld, |_, op| op.action = Action::RotateKey { key, proof: garbage() })
 }
 
 pub(super) fn open_first(world: &mut World) -> Outcome {
@@ -150,4 +151,21 @@ pub(super) fn stake_covers(world: &mut World) -> Outcome {
         })?;
     }
     Ok(())
+}
+
+/// With base stake, and with stake that was called back and is not free yet.
+pub(super) fn rotate_unstaked(world: &mut World) -> Outcome {
+    let rotates = |world: &mut World, who: Who| {
+        let fresh = world.fresh_key();
+        spoil(world, who, Rule::RotateUnstaked, |world, op| {
+            op.action = world.action(who, &Deed::Rotate, Some(&fresh)).expect("an action");
+        })
+    };
+    let amount = CREDIT;
+    let who = QUIET + 2;
+    world.act(1, Deed::Pay(vec![(who, amount)]))?;
+    world.act(who, Deed::Stake { amount })?;
+    rotates(world, who)?;
+    world.act(who, Deed::Unbond { amount })?;
+    rotates(world, who)
 }
