@@ -31,25 +31,7 @@ pub(crate) fn message(input: &[u8]) -> bool {
 pub(crate) fn message_seeds() -> Vec<Vec<u8>> {
     let network = TOWNS[0].network.id();
     let (submitter, worker, relay) = (0, 1, 2);
-    let envelope = Envelope {
-        submitter: ACCOUNTS[submitter],
-        nonce: 1,
-        kind: TaskType::Embedding,
-        model: Id::ZERO,
-        numerics: 1,
-        payload_commit: [3; 32],
-        payload_bytes: 1_024,
-        max_result_bytes: 4_096,
-        price_ucredits: 50_000,
-        verify: Verify::Adaptive,
-        assurance: Assurance::Normal,
-        priority: Priority::High,
-        tier: Tier::Public,
-        group: None,
-        epoch: NOW,
-        ttl_ms: 60_000,
-        timeout_ms: 30_000,
-    };
+    let envelope = envelope(submitter);
     let task = envelope.id(network);
     let envelope = Signed::sign(envelope, network, &KEYS[submitter]);
     let capability = Capability {
@@ -110,4 +92,26 @@ pub(crate) fn message_seeds() -> Vec<Vec<u8>> {
         Revealed { batch: Signed { value: reveals, signature: Signature::from_bytes([1; 64]) } }.into(),
     ];
     messages.iter().map(|message| message.encode().expect("a frame")).collect()
+}
+
+fn envelope(submitter: usize) -> Envelope {
+    Envelope {
+        submitter: ACCOUNTS[submitter],
+        nonce: 1,
+        kind: TaskType::Embedding,
+        model: Id::ZERO,
+        numerics: 1,
+        payload_commit: [3; 32],
+        payload_bytes: 1_024,
+        max_result_bytes: 4_096,
+        price_ucredits: 50_000,
+        verify: Verify::Adaptive,
+        assurance: Assurance::Normal,
+        priority: Priority::High,
+        tier: Tier::Public,
+        group: None,
+        epoch: NOW,
+        ttl_ms: 60_000,
+        timeout_ms: 30_000,
+    }
 }
