@@ -54,11 +54,6 @@ impl Aimd {
     pub(super) fn backed_off(&self) -> Option<Reason> {
         self.backed_off
     }
-
-    /// So little runs that what is hurt is hurt by others.
-    pub(super) fn at_floor(&self) -> bool {
-        self.duty_ppm <= FLOOR_PPM
-    }
 }
 
 /// What is left when everything is hurt: enough to notice that it ended.
