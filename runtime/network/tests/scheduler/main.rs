@@ -3,6 +3,7 @@
 mod base_rule;
 mod pacing;
 mod properties;
+mod reasons;
 mod reference;
 mod shared_gpu;
 mod world;
