@@ -76,6 +76,22 @@ fn a_game_pauses_a_native_worker() {
     assert!(seen.first(until_us, |d| d.duty_permille == 300).is_some());
 }
 
+/// Short jobs of a stranger delay a probe a little: no pause, but the node makes room, and takes it back.
+#[test]
+fn a_light_stranger_is_made_room_for() {
+    let (from_us, until_us) = (20_000_000, 40_000_000);
+    let stranger = Some(Stranger { job_us: 3000, every_us: 4000, from_us, until_us });
+    let scene = Scene { place: Place::Native, frame_us: 200, stranger, ..page() };
+    let seen = play(scene);
+    let noticed_us = seen.first(from_us, is(Reason::GpuContended)).expect("it is noticed");
+    assert!(noticed_us - from_us <= 3_000_000, "{noticed_us}");
+    assert_eq!(seen.first(from_us, |d| d.reason.is_pause()), None);
+    let room = seen.decisions.iter().filter(|(at, _)| (from_us + 10_000_000..until_us).contains(at));
+    assert!(room.clone().count() > 30 && room.clone().all(|(_, d)| d.duty_permille <= 60));
+    let back_us = seen.first(until_us, |d| d.duty_permille == 300).expect("it comes back");
+    assert!(back_us - until_us <= 15_000_000, "{back_us}");
+}
+
 /// A node that does not listen is what the page would suffer from.
 #[test]
 fn a_planted_fault_is_caught() {
