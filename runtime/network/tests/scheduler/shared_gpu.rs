@@ -76,11 +76,11 @@ fn a_game_pauses_a_native_worker() {
     assert!(seen.first(until_us, |d| d.duty_permille == 300).is_some());
 }
 
-/// Short jobs of a stranger delay a probe a little: no pause, but the node makes room, and takes it back.
+/// A stranger with three fifths of the device delays a probe a little: no pause, but the node makes room, and takes it back.
 #[test]
 fn a_light_stranger_is_made_room_for() {
     let (from_us, until_us) = (20_000_000, 40_000_000);
-    let stranger = Some(Stranger { job_us: 3000, every_us: 4000, from_us, until_us });
+    let stranger = Some(Stranger { job_us: 5900, every_us: 9700, from_us, until_us });
     let scene = Scene { place: Place::Native, frame_us: 200, stranger, ..page() };
     let seen = play(scene);
     let noticed_us = seen.first(from_us, is(Reason::GpuContended)).expect("it is noticed");
