@@ -55,10 +55,15 @@ impl CpuModel {
     /// Runs a plan that [`Plan::check`] has passed for these weights; returns the output words.
     pub fn run(&self, plan: &Plan, arena: &mut Arena) -> Vec<u32> {
         arena.load(plan);
-        for step in &plan.steps {
+        self.steps(&plan.steps, arena);
+        arena.output(plan)
+    }
+
+    /// Runs some of a plan's steps, in an arena that has loaded the plan and run those before.
+    pub(crate) fn steps(&self, steps: &[Step], arena: &mut Arena) {
+        for step in steps {
             self.step(step, arena);
         }
-        arena.buffers[plan.output.0].clone()
     }
 
     fn step(&self, step: &Step, arena: &mut Arena) {
@@ -270,7 +275,8 @@ impl CpuModel {
 }
 
 impl Arena {
-    fn load(&mut self, plan: &Plan) {
+    /// Takes a plan's buffers and uploads.
+    pub(crate) fn load(&mut self, plan: &Plan) {
         self.buffers.resize_with(plan.buffers.len().max(self.buffers.len()), Vec::new);
         for (buffer, &words) in self.buffers.iter_mut().zip(&plan.buffers) {
             buffer.resize(words, 0);
@@ -278,6 +284,11 @@ impl Arena {
         for upload in &plan.uploads {
             self.buffers[upload.buffer.0].copy_from_slice(&upload.words);
         }
+    }
+
+    /// The output words of a plan whose steps have run.
+    pub(crate) fn output(&self, plan: &Plan) -> Vec<u32> {
+        self.buffers[plan.output.0].clone()
     }
 
     fn read(&self, buffer: BufferId, words: usize) -> &[u32] {

@@ -14,7 +14,10 @@ use thiserror::Error;
 
 #[cfg(feature = "gpu")]
 use crate::gpu::{Gpu, GpuError, GpuModel, GpuOptions};
-use crate::{Arena, Backend, CpuModel, Fallback, Status};
+use crate::{
+    Arena, Backend, CpuModel, Fallback, Pace, Status, Turn, Unpaced,
+    pace::{slice, total, work},
+};
 
 /// Which device the caller wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +98,9 @@ pub enum EngineError {
         /// What is wrong.
         error: PlanError,
     },
+    /// The pace stopped the run between two slices.
+    #[error("stopped")]
+    Stopped,
 }
 
 /// The devices of this machine, opened.
@@ -241,13 +247,27 @@ impl Engine {
     /// # Errors
     /// If a plan is malformed (nothing is run then), or the CPU that takes over fails its self-test.
     pub async fn run(&mut self, model: &mut Model, plans: &[Plan]) -> Result<Vec<Vec<u32>>, EngineError> {
+        self.run_paced(model, plans, &Unpaced).await
+    }
+
+    /// Runs plans as [`Engine::run`] does, in slices that `pace` allows one by one. The bits are the same.
+    ///
+    /// # Errors
+    /// As [`Engine::run`], and [`EngineError::Stopped`] if the pace says so: a lane then ends before its next slice, and no
+    /// plan's output is returned.
+    pub async fn run_paced(
+        &mut self,
+        model: &mut Model,
+        plans: &[Plan],
+        pace: &dyn Pace,
+    ) -> Result<Vec<Vec<u32>>, EngineError> {
         for (index, plan) in plans.iter().enumerate() {
             plan.check(&*model.weights).map_err(|error| EngineError::Plan { index, error })?;
         }
-        let mut outputs = self.run_gpu(model, plans).await;
+        let mut outputs = self.run_gpu(model, plans, pace).await?;
         let rest = &plans[outputs.len()..];
         if !rest.is_empty() {
-            outputs.extend(self.run_cpu(model, rest)?);
+            outputs.extend(self.run_cpu(model, rest, pace).await?);
         }
         Ok(outputs)
     }
@@ -303,12 +323,18 @@ impl Engine {
 
     /// Outputs of as many plans as the GPU managed; none without one.
     #[cfg(feature = "gpu")]
-    async fn run_gpu(&mut self, model: &Model, plans: &[Plan]) -> Vec<Vec<u32>> {
+    async fn run_gpu(
+        &mut self,
+        model: &Model,
+        plans: &[Plan],
+        pace: &dyn Pace,
+    ) -> Result<Vec<Vec<u32>>, EngineError> {
         let mut outputs = Vec::with_capacity(plans.len());
-        let (Some(gpu), Some(loaded)) = (&mut self.gpu, &model.gpu) else { return outputs };
+        let (Some(gpu), Some(loaded)) = (&mut self.gpu, &model.gpu) else { return Ok(outputs) };
         for plan in plans {
-            match gpu.run(loaded, plan).await {
-                Ok(words) => outputs.push(words),
+            match gpu.run_paced(loaded, plan, &work(plan, &*model.weights), pace).await {
+                Ok(Some(words)) => outputs.push(words),
+                Ok(None) => return Err(EngineError::Stopped),
                 Err(error) => {
                     let device = gpu.info().name.clone();
                     self.fallbacks.push(Fallback { code: error.code(), device, message: error.to_string() });
@@ -320,40 +346,50 @@ impl Engine {
                 }
             }
         }
-        outputs
+        Ok(outputs)
     }
 
     #[cfg(not(feature = "gpu"))]
-    async fn run_gpu(&mut self, _: &Model, _: &[Plan]) -> Vec<Vec<u32>> {
-        Vec::new()
+    async fn run_gpu(&mut self, _: &Model, _: &[Plan], _: &dyn Pace) -> Result<Vec<Vec<u32>>, EngineError> {
+        Ok(Vec::new())
     }
 
-    fn run_cpu(&mut self, model: &mut Model, plans: &[Plan]) -> Result<Vec<Vec<u32>>, EngineError> {
+    async fn run_cpu(
+        &mut self,
+        model: &mut Model,
+        plans: &[Plan],
+        pace: &dyn Pace,
+    ) -> Result<Vec<Vec<u32>>, EngineError> {
         self.add_to_cpu(model)?;
         let (_, cpu) = model.cpu.as_ref().expect("added on the line above");
         let threads = self.options.threads.get().min(plans.len());
         self.arenas.resize_with(threads.max(self.arenas.len()), Mutex::default);
-        let (next, arenas) = (AtomicUsize::new(0), &self.arenas);
-        let work = |arena: &Mutex<Arena>| {
-            let mut arena = arena.lock().unwrap_or_else(|e| e.into_inner());
+        let (lanes, next, weights) = (&mut self.arenas[..threads], &AtomicUsize::new(0), &model.weights);
+        // Plans one lane ran; `None` once it was stopped.
+        let run = async |lane: usize, arena: &mut Mutex<Arena>| {
+            let arena = arena.get_mut().unwrap_or_else(|e| e.into_inner());
             let mut done = Vec::new();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(plan) = plans.get(index) else { return done };
-                done.push((index, cpu.run(plan, &mut arena)));
+                let Some(plan) = plans.get(index) else { return Some(done) };
+                done.push((index, run_slices(cpu, plan, &work(plan, &**weights), arena, lane, pace).await?));
             }
         };
-        let mut outputs = if threads == 1 {
-            work(&arenas[0])
+        let done: Option<Vec<_>> = if let [arena] = lanes {
+            run(0, arena).await
         } else {
             thread::scope(|scope| {
-                let handles: Vec<_> = arenas[..threads].iter().map(|a| scope.spawn(|| work(a))).collect();
+                let lanes = lanes.iter_mut().enumerate();
+                let spawn = |(lane, arena)| scope.spawn(move || pollster::block_on(run(lane, arena)));
+                let handles: Vec<_> = lanes.map(spawn).collect();
                 let joined = handles.into_iter().map(|h| h.join());
-                joined
-                    .flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                    .collect()
+                let done: Option<Vec<Vec<_>>> = joined
+                    .map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                    .collect();
+                done.map(|lanes| lanes.into_iter().flatten().collect())
             })
         };
+        let mut outputs = done.ok_or(EngineError::Stopped)?;
         outputs.sort_unstable_by_key(|(index, _)| *index);
         Ok(outputs.into_iter().map(|(_, words)| words).collect())
     }
@@ -405,6 +441,14 @@ impl Loaded {
         self.engine.run(&mut self.model, plans).await
     }
 
+    /// See [`Engine::run_paced`].
+    ///
+    /// # Errors
+    /// As [`Engine::run_paced`].
+    pub async fn run_paced(&mut self, plans: &[Plan], pace: &dyn Pace) -> Result<Vec<Vec<u32>>, EngineError> {
+        self.engine.run_paced(&mut self.model, plans, pace).await
+    }
+
     /// See [`Engine::status`].
     pub fn status(&self) -> Status {
         self.engine.status(&self.model)
@@ -425,6 +469,27 @@ impl Loaded {
     pub fn gpu(&self) -> Option<&Gpu> {
         self.engine.gpu()
     }
+}
+
+/// One plan on one lane of the CPU; `None` if it was stopped.
+async fn run_slices(
+    cpu: &CpuModel,
+    plan: &Plan,
+    work: &[u64],
+    arena: &mut Arena,
+    lane: usize,
+    pace: &dyn Pace,
+) -> Option<Vec<u32>> {
+    let mut first = 0;
+    arena.load(plan);
+    while first < work.len() {
+        let Turn::Run { work: most } = pace.turn(lane).await else { return None };
+        let steps = slice(work, first, most);
+        cpu.steps(&plan.steps[steps.clone()], arena);
+        first = steps.end;
+        pace.done(lane, total(&work[steps]));
+    }
+    Some(arena.output(plan))
 }
 
 fn digest(words: &[u32]) -> [u8; 32] {

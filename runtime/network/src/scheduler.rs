@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Harm is what this node does to others on the device: frames missed beyond those that the page misses by itself, and a tiny
-//! dispatch that takes longer than it does on a quiet device. The order of the base rule is the specification's, so a
+//! dispatch that takes longer than it does on a quiet device. What a page misses by itself is heard in silence: when frames are
+//! missed, the node pauses for a moment (`measuring`), at most every ten seconds. The order of the base rule is the specification's, so a
 //! page with a moderate frame rate may get more than an active one that is smooth; harm then decides.
 //!
 //! Pure: time is an argument, in microseconds of any monotonic clock. Time that runs backwards counts as no time, a
@@ -80,6 +81,9 @@ pub struct Scheduler {
     known: Known,
     /// The pause in force, and when it was last seen to hold.
     pause: Option<(Reason, u64)>,
+    /// Until when nothing runs so that the page's own stutter is heard, and when that was last begun.
+    listen_until_us: u64,
+    listened_us: Option<u64>,
     aimd: Aimd,
 }
 
@@ -87,7 +91,16 @@ impl Scheduler {
     /// A scheduler that has seen nothing. A page counts as hidden until it is reported visible.
     pub fn new(settings: Settings, device: Device, now_us: u64) -> Self {
         let (known, aimd) = (Known::new(now_us), Aimd::new(now_us));
-        Scheduler { settings, device, now_us, known, pause: None, aimd }
+        Scheduler {
+            settings,
+            device,
+            now_us,
+            known,
+            pause: None,
+            listen_until_us: 0,
+            listened_us: None,
+            aimd,
+        }
     }
 
     /// Takes other settings; the next decision obeys them.
@@ -116,16 +129,15 @@ impl Scheduler {
         self.now_us = self.now_us.max(now_us);
         let now_us = self.now_us;
         if let Some((reason, again_us)) = self.paused() {
-            self.aimd.stop(now_us);
-            // Frames seen while nothing runs are the page's own doing.
-            self.known.frames.harm(true);
-            let again = Again::After(again_us);
-            return Decision { duty_permille: 0, ceiling_permille: 0, slice_us: 0, reason, again };
+            return self.nothing(reason, again_us);
         }
-        let Ceiling { permille, reason } = policy::ceiling(&self.settings, self.device, &self.known, now_us);
         if let Some(harm) = self.harm() {
             self.aimd.cut(now_us, harm);
+            if harm == Reason::FramesMissed && self.listen() {
+                return self.nothing(Reason::Measuring, policy::look_again_us(Reason::Measuring));
+            }
         }
+        let Ceiling { permille, reason } = policy::ceiling(&self.settings, self.device, &self.known, now_us);
         self.aimd.advance(now_us, permille);
         let hidden = self.settings.place() == Place::Page && self.known.visibility == Visibility::Hidden;
         Decision {
@@ -137,6 +149,25 @@ impl Scheduler {
         }
     }
 
+    fn nothing(&mut self, reason: Reason, again_us: u64) -> Decision {
+        self.aimd.stop(self.now_us);
+        // Frames missed while nothing runs are the page's own doing.
+        self.known.frames.harm(true);
+        let again = Again::After(again_us);
+        Decision { duty_permille: 0, ceiling_permille: 0, slice_us: 0, reason, again }
+    }
+
+    /// Missed frames may be the page's own: now and then that is found out, by silence.
+    fn listen(&mut self) -> bool {
+        let due = self.listened_us.is_none_or(|at_us| self.now_us.saturating_sub(at_us) >= LISTEN_EVERY_US);
+        if due {
+            self.listened_us = Some(self.now_us);
+            self.listen_until_us = self.now_us.saturating_add(LISTEN_US);
+            self.pause = Some((Reason::Measuring, self.now_us));
+        }
+        due
+    }
+
     /// The pause in force and when to look again: the one that something demands, else the last one for a second more, so that
     /// a signal at its threshold does not flap. Within that second only a weightier reason takes its place.
     fn paused(&mut self) -> Option<(Reason, u64)> {
@@ -144,6 +175,8 @@ impl Scheduler {
         let held = self.pause.filter(|&(reason, seen_us)| reason.holds() && left_us(seen_us) > 0);
         let before = self.pause.map(|(reason, _)| reason);
         let wanted = policy::pause(&self.settings, self.device, &self.known, self.now_us, before);
+        let listening = (self.now_us < self.listen_until_us).then_some(Reason::Measuring);
+        let wanted = wanted.or(listening);
         self.pause = match (wanted, held) {
             (Some(wanted), Some((held, seen_us))) if held < wanted => Some((held, seen_us)),
             (Some(wanted), _) => Some((wanted, self.now_us)),
@@ -156,8 +189,7 @@ impl Scheduler {
 
     /// What is hurt since the last decision.
     fn harm(&mut self) -> Option<Reason> {
-        let idle_device = self.known.occupancy(self.now_us).is_some_and(|o| o < OWN_DOING_PERMILLE);
-        let quiet = idle_device || self.aimd.at_floor();
+        let quiet = self.known.occupancy(self.now_us).is_some_and(|o| o < OWN_DOING_PERMILLE);
         let frames = self.known.frames.harm(quiet);
         let contended = self.device == Device::Gpu && self.known.contention.contended_anew();
         match (frames, contended) {
@@ -172,3 +204,6 @@ impl Scheduler {
 const PAUSE_HOLD_US: u64 = 1_000_000;
 /// With less than this of the device used, missed frames are not this node's.
 const OWN_DOING_PERMILLE: u16 = 10;
+/// Three windows of frames, and no more often than every ten seconds.
+const LISTEN_US: u64 = 1_600_000;
+const LISTEN_EVERY_US: u64 = 10_000_000;

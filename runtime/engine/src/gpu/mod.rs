@@ -1,6 +1,7 @@
 //! Plans on the GPU: WGSL kernels through wgpu, natively and in browsers.
 //!
-//! A plan is one submission: uploads, one compute pass with a dispatch per step, one copy, one readback.
+//! A plan is one submission: uploads, one compute pass with a dispatch per step, one copy, one readback. A paced plan is one
+//! a slice, each awaited before the next; the last has the copy.
 //! No stage runs on the CPU. Buffers come from a pool with a cap; weights are uploaded once per model.
 //! Nothing here decides what to do when a device fails: it says precisely why ([`GpuError`]).
 
@@ -14,7 +15,7 @@ mod search;
 mod spiking;
 mod weights;
 
-use std::{borrow::Cow, num::NonZeroU64};
+use std::{borrow::Cow, num::NonZeroU64, ops::Range};
 
 use plan::{Plan, Stage, WeightId, Weights};
 
@@ -26,6 +27,8 @@ use error::Faults;
 use pipelines::Compiled;
 use pool::{Lease, Pool, Use};
 use record::{Call, Source};
+
+use crate::pace::{Pace, Turn, Unpaced, slice, total};
 
 /// How a GPU is opened.
 #[derive(Clone, Debug)]
@@ -66,7 +69,7 @@ pub enum Kernels {
 /// What a GPU has done since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GpuStats {
-    /// Command buffers submitted: one per run.
+    /// Command buffers submitted: one per slice, and so one per run that is not paced.
     pub submissions: u64,
     /// Buffers mapped for reading: one per run.
     pub readbacks: u64,
@@ -182,19 +185,50 @@ impl Gpu {
     /// If the plan does not fit the device or the pool, or the device fails. The GPU can be used again
     /// unless it was lost.
     pub async fn run(&mut self, model: &GpuModel, plan: &Plan) -> Result<Vec<u32>, GpuError> {
+        let words = self.run_paced(model, plan, &vec![0; plan.steps.len()], &Unpaced).await?;
+        Ok(words.expect("nobody stops a run without a pace"))
+    }
+
+    /// Runs a plan in slices of its steps, whose work is given; `None` if the pace stopped it.
+    ///
+    /// # Errors
+    /// As [`Gpu::run`].
+    pub async fn run_paced(
+        &mut self,
+        model: &GpuModel,
+        plan: &Plan,
+        work: &[u64],
+        pace: &dyn Pace,
+    ) -> Result<Option<Vec<u32>>, GpuError> {
+        assert_eq!(work.len(), plan.steps.len(), "every step has its work");
         self.alive()?;
         let calls = plan.steps.iter().map(|step| record::call(step, model)).collect::<Result<Vec<_>, _>>()?;
         for call in &calls {
             self.check_loops(call)?;
             self.compile(call.stage, call.variant).await?;
         }
+        let grids = calls.iter().map(|call| self.grid(call)).collect::<Result<Vec<_>, _>>()?;
         let lease = self.lend(plan, calls.len()).await?;
-        let commands = self.record(plan, &calls, &lease).await?;
-        let words = self.submit(plan, commands, &lease).await;
-        let words = words.map_err(|e| self.explain(e))?;
-        self.stats.dispatches += calls.len() as u64;
+        self.write(plan, &calls, &lease).await?;
+        let mut first = 0;
+        let words = loop {
+            let Turn::Run { work: most } = pace.turn(GPU_LANE).await else {
+                lease.give_back();
+                return Ok(None);
+            };
+            let steps = slice(work, first, most);
+            let last = steps.end == calls.len();
+            let commands = self.record(plan, &calls, &grids, steps.clone(), &lease).await?;
+            let words = self.submit(plan, commands, &lease, last).await.map_err(|e| self.explain(e))?;
+            self.stats.dispatches += steps.len() as u64;
+            first = steps.end;
+            pace.done(GPU_LANE, total(&work[steps]));
+            if last {
+                break words;
+            }
+        };
         lease.give_back();
-        Ok(words)
+        Ok(Some(words))
     }
 
     /// Mesa's software rasteriser ends an invocation's loops without a word after 65,535 iterations of all of them
@@ -239,21 +273,15 @@ impl Gpu {
         lent.and_then(|lease| lease).map_err(|e| self.explain(e))
     }
 
-    /// Writes the inputs and records every dispatch and the copy of the output.
-    async fn record(
-        &self,
-        plan: &Plan,
-        calls: &[Call<'_>],
-        lease: &Lease,
-    ) -> Result<wgpu::CommandBuffer, GpuError> {
-        let grids = calls.iter().map(|call| self.grid(call)).collect::<Result<Vec<_>, _>>()?;
+    /// Writes the inputs and the parameters of every call; they travel with the first submission.
+    async fn write(&self, plan: &Plan, calls: &[Call<'_>], lease: &Lease) -> Result<(), GpuError> {
         let stride = self.params_stride();
         let params = &lease.buffers[plan.buffers.len()];
         let mut words = vec![0u32; calls.len() * stride as usize / 4];
         for (call, slot) in calls.iter().zip(words.chunks_exact_mut(stride as usize / 4)) {
             slot[..call.params.len()].copy_from_slice(&call.params);
         }
-        let record = || {
+        let write = || {
             for upload in plan.uploads.iter().filter(|u| !u.words.is_empty()) {
                 let buffer = &lease.buffers[upload.buffer.0];
                 self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&upload.words));
@@ -261,9 +289,24 @@ impl Gpu {
             if !words.is_empty() {
                 self.queue.write_buffer(params, 0, bytemuck::cast_slice(&words));
             }
+        };
+        guarded(&self.device, 0, write).await.map_err(|e| self.explain(e))
+    }
+
+    /// Records the dispatches of some steps, and the copy of the output after the last.
+    async fn record(
+        &self,
+        plan: &Plan,
+        calls: &[Call<'_>],
+        grids: &[(u32, u32)],
+        steps: Range<usize>,
+        lease: &Lease,
+    ) -> Result<wgpu::CommandBuffer, GpuError> {
+        let record = || {
             let mut encoder = self.device.create_command_encoder(&Default::default());
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for (index, (call, &grid)) in calls.iter().zip(&grids).enumerate() {
+            for index in steps.clone() {
+                let (call, grid) = (&calls[index], grids[index]);
                 let compiled = &self.stages[pipelines::index(call.stage)];
                 let Some(pipeline) = compiled.pipeline(call.variant) else { continue };
                 if grid == (0, 0) {
@@ -271,13 +314,15 @@ impl Gpu {
                 }
                 let group = self.bind(compiled, call, plan, lease);
                 pass.set_pipeline(pipeline);
-                pass.set_bind_group(0, &group, &[(index as u64 * stride) as u32]);
+                pass.set_bind_group(0, &group, &[(index as u64 * self.params_stride()) as u32]);
                 pass.dispatch_workgroups(grid.0, grid.1, 1);
             }
             drop(pass);
-            let output = &lease.buffers[plan.output.0];
-            let bytes = plan.words(plan.output) as u64 * 4;
-            encoder.copy_buffer_to_buffer(output, 0, &lease.buffers[plan.buffers.len() + 1], 0, bytes);
+            if steps.end == calls.len() {
+                let output = &lease.buffers[plan.output.0];
+                let bytes = plan.words(plan.output) as u64 * 4;
+                encoder.copy_buffer_to_buffer(output, 0, &lease.buffers[plan.buffers.len() + 1], 0, bytes);
+            }
             encoder.finish()
         };
         guarded(&self.device, 0, record).await.map_err(|e| self.explain(e))
@@ -325,13 +370,15 @@ impl Gpu {
         Ok((x as u32, y as u32))
     }
 
+    /// Submits and waits until it is done; the output words if it was the last slice, else none.
     async fn submit(
         &mut self,
         plan: &Plan,
         commands: wgpu::CommandBuffer,
         lease: &Lease,
+        last: bool,
     ) -> Result<Vec<u32>, GpuError> {
-        let bytes = plan.words(plan.output) as u64 * 4;
+        let bytes = if last { plan.words(plan.output) as u64 * 4 } else { 0 };
         let readback = &lease.buffers[plan.buffers.len() + 1];
         let (sender, receiver) = delivery::delivery();
         let submit = || {
@@ -339,7 +386,7 @@ impl Gpu {
             if bytes > 0 {
                 readback.slice(..bytes).map_async(wgpu::MapMode::Read, |mapped| sender.send(mapped));
             } else {
-                sender.send(Ok(()));
+                self.queue.on_submitted_work_done(|| sender.send(Ok(())));
             }
             submission
         };
@@ -471,5 +518,7 @@ fn binding_bytes(words: usize) -> u64 {
 
 /// The largest uniform parameters, as WGSL lays them out.
 const PARAMS_BYTES: u64 = 48;
+/// The one queue.
+const GPU_LANE: usize = 0;
 const SOFTWARE_LOOPS: u64 = 30_000;
 const WORKGROUP_BYTES: u32 = 14 * 1024 + 512;

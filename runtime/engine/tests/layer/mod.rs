@@ -8,6 +8,7 @@ use plan::{
 
 /// Weights of the layer.
 pub(crate) struct Layer {
+    size: Size,
     words: Vec<i8>,
     scales: Vec<u16>,
     positions: Vec<i16>,
@@ -21,9 +22,24 @@ pub(crate) struct Layer {
     places: Vec<u16>,
 }
 
+/// Widths of a layer and the groups of its rows' columns.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) width: usize,
+    pub(crate) ffn: usize,
+    pub(crate) groups: [usize; MAX_GROUPS],
+    pub(crate) ffn_groups: [usize; MAX_GROUPS],
+}
+
 impl Layer {
-    /// One seed, one layer.
+    /// One seed, one small layer.
     pub(crate) fn new(seed: u64) -> Self {
+        Layer::sized(seed, SMALL)
+    }
+
+    /// One seed, one layer of this size.
+    pub(crate) fn sized(seed: u64, size: Size) -> Self {
+        let Size { width, ffn, ffn_groups, .. } = size;
         let mut random = Random(seed ^ 0x5851_f42d_4c95_7f2d);
         let mut many = |count: usize, most: i32| -> Vec<i32> {
             (0..count).map(|_| (random.next() % (2 * most as u32 + 1)) as i32 - most).collect()
@@ -31,32 +47,38 @@ impl Layer {
         let mut matrix =
             |k: usize, outputs: usize| many(k * outputs, 127).iter().map(|&c| c as i8).collect::<Vec<i8>>();
         let matrices =
-            [matrix(WIDTH, 3 * WIDTH), matrix(WIDTH, WIDTH), matrix(WIDTH, FFN), matrix(FFN, WIDTH)];
+            [matrix(width, 3 * width), matrix(width, width), matrix(width, ffn), matrix(ffn, width)];
         let sums = |g: std::ops::Range<usize>| {
             matrices[3]
-                .chunks_exact(FFN)
+                .chunks_exact(ffn)
                 .map(move |row| 127 * row[g.clone()].iter().map(|&c| i32::from(c)).sum::<i32>())
         };
-        let correction = sums(0..FFN_GROUPS[0]).chain(sums(FFN_GROUPS[0]..FFN)).collect();
+        let correction = sums(0..ffn_groups[0]).chain(sums(ffn_groups[0]..ffn)).collect();
         Layer {
+            size,
             correction,
-            words: many(VOCAB * WIDTH, 127).iter().map(|&c| c as i8).collect(),
+            words: many(VOCAB * width, 127).iter().map(|&c| c as i8).collect(),
             scales: many(VOCAB, 30_000).iter().map(|&s| s.unsigned_abs() as u16 + 1).collect(),
-            positions: many(POSITIONS * WIDTH, 32_767).iter().map(|&p| p as i16).collect(),
-            gain: many(WIDTH, 32_767).iter().map(|&g| g as i16).collect(),
-            bias: many(3 * WIDTH, 1 << 10),
-            mc: many(3 * WIDTH, 16_000).iter().map(|&m| (49_000 + m) as u16).collect(),
+            positions: many(POSITIONS * width, 32_767).iter().map(|&p| p as i16).collect(),
+            gain: many(width, 32_767).iter().map(|&g| g as i16).collect(),
+            bias: many((3 * width).max(ffn), 1 << 10),
+            mc: many((3 * width).max(ffn), 16_000).iter().map(|&m| (49_000 + m) as u16).collect(),
             exp: (0..256)
                 .map(|i| (32_752.0 * (-(f64::from(i) + 0.5) / 256.0).exp2()).round() as u16)
                 .collect(),
             gelu: (0..1280).map(|i| (174 - i * 174 / 1280) as u8).collect(),
-            places: (0..WIDTH as u16).map(|c| (c * 5 + 3) % WIDTH as u16).collect(),
+            places: (0..width as u16).map(|c| (c * 5 + 3) % width as u16).collect(),
             matrices,
         }
     }
 
     /// One forward pass over sequences of these lengths.
     pub(crate) fn plan(&self, lengths: &[usize]) -> Plan {
+        self.deep_plan(lengths, 1)
+    }
+
+    /// A forward pass through the same layer several times over.
+    pub(crate) fn deep_plan(&self, lengths: &[usize], layers: usize) -> Plan {
         let tokens: usize = lengths.iter().sum();
         let (mut row_spans, mut spans, mut first) = (Vec::new(), Vec::new(), 0);
         for &len in lengths {
@@ -65,7 +87,7 @@ impl Layer {
             first += len;
         }
         let token_ids: Vec<u32> = (0..tokens).map(|t| ((t * t + 3) % VOCAB) as u32).collect();
-        let wide = tokens * WIDTH;
+        let wide = tokens * self.size.width;
         let buffers = vec![
             tokens,
             2 * tokens,
@@ -73,27 +95,28 @@ impl Layer {
             wide,
             wide,
             wide,
-            tokens * FFN / 4,
+            tokens * self.size.ffn / 4,
             tokens * SCALE_WORDS,
             wide * 3 / 2,
-            tokens * FFN / 2,
-            lengths.len() * WIDTH / 2,
+            tokens * self.size.ffn / 2,
+            lengths.len() * self.size.width / 2,
         ];
         let upload = |buffer, words| Upload { buffer, words };
         let uploads = vec![upload(IDS, token_ids), upload(ROW_SPANS, row_spans), upload(SPANS, spans)];
         let longest = *lengths.iter().max().expect("a sequence");
-        let steps = steps(tokens, lengths.len(), longest);
+        let steps = steps(self.size, layers, tokens, lengths.len(), longest);
         Plan { buffers, uploads, steps, output: OUT, agreement: Agreement::Exact }
     }
 
     /// Pooling alone, of so many sequences of one row.
     pub(crate) fn pool(&self, sequences: usize) -> Plan {
         let (input, spans, out) = (BufferId(0), BufferId(1), BufferId(2));
-        let rows = (0..sequences * WIDTH).map(|i| (i as u32).wrapping_mul(0x9e37_79b1) >> 16).collect();
+        let rows =
+            (0..sequences * self.size.width).map(|i| (i as u32).wrapping_mul(0x9e37_79b1) >> 16).collect();
         let each = (0..sequences as u32).flat_map(|s| [s, 1]).collect();
-        let (width, kind, permutation) = (WIDTH, PoolKind::Sum, WeightId(8));
+        let (width, kind, permutation) = (self.size.width, PoolKind::Sum, WeightId(8));
         Plan {
-            buffers: vec![sequences * WIDTH, 2 * sequences, sequences * WIDTH / 2],
+            buffers: vec![sequences * self.size.width, 2 * sequences, sequences * self.size.width / 2],
             uploads: vec![Upload { buffer: input, words: rows }, Upload { buffer: spans, words: each }],
             steps: vec![Step::Pool(Pool { sequences, width, kind, input, spans, permutation, out })],
             output: out,
@@ -125,7 +148,7 @@ impl Weights for Layer {
         };
         match id.0 {
             0 => Weight::Embedding(EmbeddingWeight {
-                width: WIDTH,
+                width: self.size.width,
                 word: &self.words,
                 word_scale: self.scales[..].into(),
                 position: self.positions[..].into(),
@@ -134,19 +157,19 @@ impl Weights for Layer {
             1 => Weight::Norm(NormWeight {
                 gain: self.gain[..].into(),
                 exponent: 11,
-                bias: self.bias[..WIDTH].into(),
+                bias: self.bias[..self.size.width].into(),
             }),
             2 => gemm(
-                GROUPS,
+                self.size.groups,
                 vec![
-                    self.section(0, 0..WIDTH, WIDTH),
-                    self.section(0, WIDTH..2 * WIDTH, WIDTH),
-                    self.section(0, 2 * WIDTH..3 * WIDTH, WIDTH),
+                    self.section(0, 0..self.size.width, self.size.width),
+                    self.section(0, self.size.width..2 * self.size.width, self.size.width),
+                    self.section(0, 2 * self.size.width..3 * self.size.width, self.size.width),
                 ],
             ),
-            3 => gemm([WIDTH, 0, 0, 0], vec![self.section(1, 0..WIDTH, WIDTH)]),
-            4 => gemm(GROUPS, vec![self.section(2, 0..FFN, WIDTH)]),
-            5 => gemm(FFN_GROUPS, vec![self.section(3, 0..WIDTH, FFN)]),
+            3 => gemm([self.size.width, 0, 0, 0], vec![self.section(1, 0..self.size.width, self.size.width)]),
+            4 => gemm(self.size.groups, vec![self.section(2, 0..self.size.ffn, self.size.width)]),
+            5 => gemm(self.size.ffn_groups, vec![self.section(3, 0..self.size.width, self.size.ffn)]),
             6 => Weight::Exp(self.exp[..].into()),
             7 => Weight::Gelu(self.gelu[..].into()),
             _ => Weight::Permutation(self.places[..].into()),
@@ -154,9 +177,9 @@ impl Weights for Layer {
     }
 }
 
-fn steps(tokens: usize, sequences: usize, longest: usize) -> Vec<Step> {
+fn steps(size: Size, layers: usize, tokens: usize, sequences: usize, longest: usize) -> Vec<Step> {
     let norm = |input, residual, out| {
-        Step::LayerNorm(LayerNorm { tokens, width: WIDTH, input, residual, norm: WeightId(1), out })
+        Step::LayerNorm(LayerNorm { tokens, width: size.width, input, residual, norm: WeightId(1), out })
     };
     let quantise = |input, signal, groups: [usize; MAX_GROUPS], exponent_max| {
         let (width, codes, scales) = (groups.iter().sum(), CODES, SCALES);
@@ -166,38 +189,36 @@ fn steps(tokens: usize, sequences: usize, longest: usize) -> Vec<Step> {
         Step::Gemm(Gemm { tokens, codes: CODES, scales: SCALES, weight: WeightId(weight), epilogue, out })
     };
     let gelu = Epilogue::Gelu { table: WeightId(7), offset: 174 };
-    vec![
-        Step::Embed(Embed { tokens, width: WIDTH, ids: IDS, spans: ROW_SPANS, table: WeightId(0), out: Y }),
-        norm(Y, None, X),
-        quantise(X, Signal::Signed, GROUPS, 6),
+    let layer = [
+        quantise(X, Signal::Signed, size.groups, 6),
         gemm(2, Epilogue::Clamp { limit: 4095 }, QKV),
         Step::Attention(Attention {
             tokens,
-            heads: WIDTH / 32,
+            heads: size.width / 32,
             longest,
             qkv: QKV,
             spans: ROW_SPANS,
             exp: WeightId(6),
             out: Y,
         }),
-        quantise(Y, Signal::Signed, [WIDTH, 0, 0, 0], 0),
+        quantise(Y, Signal::Signed, [size.width, 0, 0, 0], 0),
         gemm(3, Epilogue::Wide, Y),
         norm(Y, Some(X), X1),
-        quantise(X1, Signal::Signed, GROUPS, 6),
+        quantise(X1, Signal::Signed, size.groups, 6),
         gemm(4, gelu, UP),
-        quantise(UP, Signal::Offset, FFN_GROUPS, 5),
+        quantise(UP, Signal::Offset, size.ffn_groups, 5),
         gemm(5, Epilogue::Wide, Y),
         norm(Y, Some(X1), X),
-        Step::Pool(Pool {
-            sequences,
-            width: WIDTH,
-            kind: PoolKind::Sum,
-            input: X,
-            spans: SPANS,
-            permutation: WeightId(8),
-            out: OUT,
-        }),
-    ]
+    ];
+    let (width, table) = (size.width, WeightId(0));
+    let mut steps = vec![
+        Step::Embed(Embed { tokens, width, ids: IDS, spans: ROW_SPANS, table, out: Y }),
+        norm(Y, None, X),
+    ];
+    (0..layers).for_each(|_| steps.extend(layer.iter().cloned()));
+    let (kind, permutation) = (PoolKind::Sum, WeightId(8));
+    steps.push(Step::Pool(Pool { sequences, width, kind, input: X, spans: SPANS, permutation, out: OUT }));
+    steps
 }
 
 struct Random(u64);
@@ -209,10 +230,7 @@ impl Random {
     }
 }
 
-const WIDTH: usize = 64;
-const FFN: usize = 96;
-const GROUPS: [usize; MAX_GROUPS] = [4, 12, 48, 0];
-const FFN_GROUPS: [usize; MAX_GROUPS] = [16, 80, 0, 0];
+const SMALL: Size = Size { width: 64, ffn: 96, groups: [4, 12, 48, 0], ffn_groups: [16, 80, 0, 0] };
 const VOCAB: usize = 50;
 const POSITIONS: usize = 80;
 

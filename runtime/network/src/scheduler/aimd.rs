@@ -27,7 +27,9 @@ impl Aimd {
     /// Something is hurt: half of the duty, and no more for a while.
     pub(super) fn cut(&mut self, now_us: u64, harm: Reason) {
         self.duty_ppm = (self.duty_ppm / 2).max(FLOOR_PPM);
-        self.hold_until_us = now_us.saturating_add(HOLD_US);
+        // A stranger is judged by eight probes; until then nothing is known.
+        let hold_us = if harm == Reason::GpuContended { 3 * HOLD_US } else { HOLD_US };
+        self.hold_until_us = now_us.saturating_add(hold_us);
         self.backed_off = Some(harm);
     }
 
@@ -53,11 +55,6 @@ impl Aimd {
 
     pub(super) fn backed_off(&self) -> Option<Reason> {
         self.backed_off
-    }
-
-    /// So little runs that what is hurt is hurt by others.
-    pub(super) fn at_floor(&self) -> bool {
-        self.duty_ppm <= FLOOR_PPM
     }
 }
 

@@ -12,8 +12,6 @@ pub(super) struct Contention {
     latest_us: VecDeque<u64>,
     baseline_us: Option<u64>,
     lowest_us: u64,
-    /// Probes since contention was last acted upon.
-    fresh: usize,
 }
 
 impl Contention {
@@ -24,7 +22,6 @@ impl Contention {
         }
         // Clocks of browsers are coarse: less than their step is no faster device.
         self.latest_us.push_back(latency_us.max(COARSE_CLOCK_US));
-        self.fresh += 1;
         let Some(median_us) = self.median_us() else { return };
         let baseline_us = self.baseline_us.get_or_insert(median_us);
         if median_us <= *baseline_us {
@@ -38,11 +35,11 @@ impl Contention {
         }
     }
 
-    /// Whether others use the device, by probes that were not counted before.
+    /// Whether others use the device. The probes that say so are forgotten: they saw a duty that is cut because of them.
     pub(super) fn contended_anew(&mut self) -> bool {
-        let contended = self.fresh >= PROBES / 2 && self.exceeds(CONTENDED_TIMES, CONTENDED_EXCESS_US);
+        let contended = self.exceeds(CONTENDED_TIMES, CONTENDED_EXCESS_US);
         if contended {
-            self.fresh = 0;
+            self.latest_us.clear();
         }
         contended
     }
@@ -81,7 +78,8 @@ const CONTENDED_TIMES: u64 = 2;
 const CONTENDED_EXCESS_US: u64 = 500;
 const HEAVY_TIMES: u64 = 6;
 const HEAVY_LEAVE_TIMES: u64 = 3;
-const HEAVY_EXCESS_US: u64 = 2000;
+/// A quarter of a frame at 60 Hz.
+const HEAVY_EXCESS_US: u64 = 4000;
 
 #[cfg(test)]
 mod tests {
@@ -101,8 +99,7 @@ mod tests {
         assert!(!quiet.contended_anew(), "three slow probes are noise");
         let mut shared = after(&[(20, 300), (5, 900)]);
         assert!(shared.contended_anew() && !shared.contended_anew(), "once for the same probes");
-        assert!(!shared.heavy(false));
-        let busy = after(&[(20, 300), (5, 4000)]);
+        let busy = after(&[(20, 300), (5, 4500)]);
         assert!(busy.heavy(false));
         let calmer = after(&[(20, 300), (8, 1200)]);
         assert!(calmer.heavy(true) && !calmer.heavy(false));

@@ -22,7 +22,7 @@ pub(super) struct Frames {
     /// Intervals until there are enough to measure the refresh by.
     block: Vec<u64>,
     baseline_us: Option<u64>,
-    /// Blocks in a row that were steady and slower than the baseline while this node did next to nothing.
+    /// Of the blocks in a row that were steady and slower than the baseline, those in which this node did next to nothing.
     slower_blocks: u32,
     /// Whether this node does next to nothing.
     quiet: bool,
@@ -100,18 +100,24 @@ impl Frames {
     pub(super) fn harm(&mut self, quiet: bool) -> bool {
         self.quiet = quiet;
         let own = self.due * self.own_permille / 1000;
+        // Stutters come in clusters: what is usual varies by its root.
+        let usual = own + 2 * own.isqrt() + self.due * TOLERATED_PERMILLE / 1000;
         let complete = self.window_us >= HARM_WINDOW_US;
         // A burst need not wait for its window's end.
-        let burst = self.missed >= own + BURST_FRAMES;
-        if !(complete || burst && !quiet) {
+        let burst = self.missed > usual + BURST_FRAMES;
+        if !(complete || (burst && !quiet)) {
             return false;
         }
         let missed_permille = self.missed * 1000 / self.due.max(1);
+        let harm = !quiet && self.missed > usual;
         (self.due, self.missed, self.window_us) = (0, 0, 0);
-        if quiet || missed_permille < self.own_permille {
-            self.own_permille = (self.own_permille + missed_permille) / 2;
+        if missed_permille < self.own_permille {
+            // A window may be clean by chance.
+            self.own_permille -= (self.own_permille - missed_permille).div_ceil(8);
+        } else if quiet {
+            self.own_permille = (self.own_permille + missed_permille).div_ceil(2);
         }
-        !quiet && missed_permille > self.own_permille + TOLERATED_PERMILLE
+        harm
     }
 
     /// Follows the display by blocks of frames: the fastest quarter of a block is what the display can do.
@@ -130,7 +136,7 @@ impl Frames {
         };
         let slower = quarter_us * 5 > baseline_us * 6;
         let steady = p95_us * 5 <= quarter_us * 6;
-        self.slower_blocks = if slower && steady && self.quiet { self.slower_blocks + 1 } else { 0 };
+        self.slower_blocks = if slower && steady { self.slower_blocks + u32::from(self.quiet) } else { 0 };
         if quarter_us < baseline_us || self.slower_blocks >= SLOWER_BLOCKS {
             // Faster, or a display that saves power.
             self.baseline_us = Some(quarter_us);
@@ -152,13 +158,13 @@ const FRAME_LEAST_US: u64 = 1000;
 const BASELINE_LEAST_US: u64 = 2000;
 const BASELINE_MOST_US: u64 = 50_000;
 const BLOCK: usize = 32;
-const SLOWER_BLOCKS: u32 = 8;
+const SLOWER_BLOCKS: u32 = 4;
 const JUDGE_LEAST_US: u64 = 250_000;
 const STALLED_US: u64 = 500_000;
 const MEASURE_MAX_US: u64 = 3_000_000;
 const LONG_FRAME_US: u64 = 50_000;
 const HARM_WINDOW_US: u64 = 500_000;
-const BURST_FRAMES: u64 = 3;
+const BURST_FRAMES: u64 = 2;
 const TOLERATED_PERMILLE: u64 = 25;
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub enum Reason {
     MachineBusy,
     /// Pause: others use the GPU heavily.
     GpuBusy,
-    /// Pause: the display's refresh rate is being measured, which work would falsify.
+    /// Pause: the display's refresh rate, or what the page misses by itself, is being measured, which work would falsify.
     Measuring,
     /// Another user of the GPU was noticed, and the duty was cut.
     GpuContended,

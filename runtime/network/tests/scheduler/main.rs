@@ -1,6 +1,9 @@
-//! The scheduler from outside: for every sequence of signals, beside its reference, and slice by slice.
+//! The scheduler from outside: for every sequence of signals, beside its reference, in a simulated world, and slice by slice.
 
 mod base_rule;
 mod pacing;
 mod properties;
+mod reasons;
 mod reference;
+mod shared_gpu;
+mod world;

@@ -60,7 +60,7 @@ impl Pacer {
         self.duty_permille = decision.duty_permille.min(1000);
         // Two slices of a window at least, or the rate would be nothing.
         let most_us = u64::from(self.duty_permille) * PACE_WINDOW_US / 1000 / 2;
-        self.slice_us = u64::from(decision.slice_us).min(most_us) as u32;
+        self.slice_us = u64::from(decision.slice_us.min(SLICE_MOST_US)).min(most_us) as u32;
         self.longest_us[1] = self.longest_us[1].max(self.slice_us);
         self.credit = self.credit.min(self.full());
     }
@@ -127,8 +127,10 @@ impl Pacer {
             self.longest_us = [self.slice_us; 2];
         }
         if self.duty_permille > 0 {
-            let gained = passed_us.min(2 * PACE_WINDOW_US) * self.rate_ppm();
-            self.credit = (self.credit + gained as i64).min(self.full());
+            // By then the largest debt is paid, however long slices were.
+            let paid = passed_us >= 5 * PACE_WINDOW_US;
+            let gained = passed_us.min(5 * PACE_WINDOW_US) * self.rate_ppm();
+            self.credit = if paid { self.full() } else { (self.credit + gained as i64).min(self.full()) };
         }
         if windows > 0 {
             self.window_start_us += windows * PACE_WINDOW_US;
@@ -144,5 +146,7 @@ impl Pacer {
 
 /// The window over which the duty is never exceeded.
 pub const PACE_WINDOW_US: u64 = 10_000_000;
+/// A tenth of a second: longer slices would take the rate's room.
+const SLICE_MOST_US: u32 = 100_000;
 const SECOND_US: u64 = 1_000_000;
 const PPM: i64 = 1_000_000;
