@@ -57,7 +57,9 @@ impl Expiry {
 
     pub(crate) fn write(&self, out: &mut Writer) {
         out.u8(crate::op::VERSION).account(&self.owner).u64(self.epoch).u8(self.locks.len() as u8);
-        self.locks.iter().for_each(|lock| drop(out.id(lock)));
+        for lock in &self.locks {
+            out.id(lock);
+        }
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {

@@ -2,8 +2,9 @@
 
 use identity::SecretKey;
 use ledger::{
-    Check, GENESIS, Id, Ledger, Record, justify,
+    Check, GENESIS, Id, Ledger, Record,
     expiry::Expiry,
+    justify,
     op::{Action, LockKind, Op, Out, Reason, Receive},
     resolve::{Payout, Resolve},
 };

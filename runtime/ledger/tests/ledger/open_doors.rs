@@ -151,7 +151,7 @@ fn no_rotation_undoes_a_slash() {
     let certified = refused(&mut town, 1);
     town.act(&cheat, lock(LockKind::TaskStake, 100 * MICRO, town.now + 5));
     refused(&mut town, 2);
-    town.now += 6;
+    town.now += 8;
     let unbond = lock(LockKind::Unbond, 100 * MICRO, town.now + UNBONDING_EPOCHS);
     town.act(&cheat, unbond);
     refused(&mut town, 3);
