@@ -8,6 +8,7 @@ use crate::{
     Id, Network, Record,
     account::{Account, Balance, Taken, Void, entry, leaf_hash},
     by_id::Slot,
+    expiry::Expiry,
     merkle,
     op::{LockTerms, Op, SignedOp},
     proof::Proof,
@@ -66,6 +67,8 @@ enum Waiter {
     /// An account, with its slot in the set.
     Chain(AccountId, Slot),
     Resolve(Id),
+    /// An expiry, for one of its locks.
+    Expiry(Id, Id),
 }
 
 /// What a merge did.
@@ -186,7 +189,7 @@ impl Ledger {
         Some((entry(&leaf), index, proof))
     }
 
-    /// Every record, accounts and seqs ascending, then resolves, checkpoints and proofs.
+    /// Every record, accounts and seqs ascending, then resolves, expiries, checkpoints and proofs.
     pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
         self.set.records()
     }
@@ -317,6 +320,17 @@ impl Ledger {
                 inserted
             }
             Record::Checkpoint(r) => self.set.insert_checkpoint(r),
+            Record::Expiry(r) => {
+                let inserted = self.set.insert_expiry(r.clone());
+                match inserted {
+                    Inserted::Known | Inserted::Joined => {}
+                    Inserted::Fresh => {
+                        self.advance(r.value.locks.iter().map(|lock| Waiter::Expiry(r.id, *lock)).collect());
+                    }
+                    Inserted::Rival => self.stale = true,
+                }
+                inserted
+            }
             Record::Proof(proof) => self.set.insert_proof(proof),
         }
     }
@@ -332,6 +346,11 @@ impl Ledger {
                 Waiter::Resolve(id) => {
                     if let Some(freed) = self.step_resolve(&id) {
                         self.wake(&freed, &mut ready);
+                    }
+                }
+                Waiter::Expiry(id, lock) => {
+                    if self.step_expiry(&id, &lock) {
+                        self.wake(&[lock], &mut ready);
                     }
                 }
             }
@@ -423,6 +442,16 @@ impl Ledger {
         }
     }
 
+    /// Marks a lock of an expiry, if it is there. Whether others may have waited for that.
+    fn step_expiry(&mut self, id: &Id, lock: &Id) -> bool {
+        let Some(held) = self.set.expiries.get(id) else { return false };
+        let marked = self.state.run_out(&held.record.value, lock);
+        if marked.is_none() {
+            self.waiting.entry(*lock).or_default().push(Waiter::Expiry(*id, *lock));
+        }
+        marked.unwrap_or(false)
+    }
+
     /// Folds the whole set anew: some value that counted is void.
     fn rebuild(&mut self) {
         self.state = (*self.base).clone();
@@ -441,6 +470,10 @@ impl Ledger {
             }
         }
         resolves.into_iter().for_each(|id| self.advance(vec![Waiter::Resolve(id)]));
+        let named = |held: &Held<Expiry>| held.record.value.locks.clone().into_iter();
+        let expiries = self.set.expiries.iter();
+        let named = expiries.flat_map(|(id, held)| named(held).map(|lock| Waiter::Expiry(*id, lock)));
+        self.advance(named.collect());
     }
 
     /// Voided operations give what can still be received; who receives it makes their account a debtor.

@@ -11,7 +11,8 @@ use crate::{
     Checkpoint, Id, Record,
     account::Lock,
     by_id::{ById, Slot},
-    op::{Action, Reason, Receive, SignedOp},
+    expiry::Expiry,
+    op::{Action, Reason, SignedOp},
     proof::Proof,
     record::Certified,
     resolve::{SignedResolve, payout_lock},
@@ -19,14 +20,15 @@ use crate::{
     state::{State, payout},
 };
 
-/// Certified operations, resolves, checkpoints, and proofs.
+/// Certified operations, resolves, expiries, checkpoints, and proofs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Set {
     pub(crate) chains: ById<Chain>,
     pub(crate) resolves: BTreeMap<Id, Held<SignedResolve>>,
     pub(crate) checkpoints: BTreeMap<u64, Vec<Held<Checkpoint>>>,
+    pub(crate) expiries: BTreeMap<Id, Held<Expiry>>,
     pub(crate) proofs: BTreeMap<Id, Arc<Proof>>,
-    /// What has been decided on a lock, by whom it may be conflicting.
+    /// What has been decided on a lock.
     pub(crate) decisions: BTreeMap<Id, Vec<Decision>>,
     /// Operations and resolves with other signatures than those held.
     pub(crate) spare_ops: Spares<SignedOp>,
@@ -81,8 +83,8 @@ impl<T> Default for Spares<T> {
 pub(crate) enum Decision {
     /// This resolve.
     Resolve(Id),
-    /// It ran out: this operation, of this account and seq, took it back.
-    Expired(Id, AccountId, u64),
+    /// It ran out, says this expiry.
+    Expired(Id),
 }
 
 /// What an insertion did.
@@ -108,6 +110,7 @@ impl Set {
                 let held = self.checkpoints.get(&r.value.epoch).into_iter().flatten();
                 covers(held.into_iter().find(|held| held.record.id == r.id), r, &Spares::default())
             }
+            Record::Expiry(r) => covers(self.expiries.get(&r.id), r, &Spares::default()),
             Record::Proof(proof) => self.proofs.contains_key(&proof.id()),
         }
     }
@@ -129,7 +132,7 @@ impl Set {
                     .is_some_and(|held| held.checked)
             }
             Record::Resolve(r) => self.resolves.get(&r.id).is_some_and(|held| held.checked),
-            Record::Checkpoint(_) | Record::Proof(_) => true,
+            Record::Checkpoint(_) | Record::Expiry(_) | Record::Proof(_) => true,
         }
     }
 
@@ -142,10 +145,6 @@ impl Set {
     ) -> Inserted {
         let op = &record.value.op;
         let (account, seq) = (op.account, op.seq);
-        let mut rival = false;
-        for receive in op.receives.iter().filter(|r| r.index == Receive::EXPIRED) {
-            rival |= self.decide(receive.source, Decision::Expired(record.id, account, seq));
-        }
         let chain = self.chains.at_mut(slot);
         let id = record.id;
         let inserted = match chain.entry(seq) {
@@ -156,11 +155,11 @@ impl Set {
             }
             Entry::Occupied(place) => place.into_mut().insert(record, &mut self.spare_ops),
         };
-        self.contradictions |= rival || inserted == Inserted::Rival;
+        self.contradictions |= inserted == Inserted::Rival;
         let behind_a_fork = || self.voided_from(&account).is_some_and(|from| from <= seq);
         let changes = || self.contradictions && (behind_a_fork() || self.conflicting(&id));
         match inserted {
-            Inserted::Fresh if rival || changes() => Inserted::Rival,
+            Inserted::Fresh if changes() => Inserted::Rival,
             inserted => inserted,
         }
     }
@@ -197,6 +196,19 @@ impl Set {
         if rival { Inserted::Rival } else { Inserted::Fresh }
     }
 
+    pub(crate) fn insert_expiry(&mut self, record: Arc<Certified<Expiry>>) -> Inserted {
+        if let Some(known) = self.expiries.get_mut(&record.id) {
+            return known.join(&record);
+        }
+        let (id, mut rival) = (record.id, false);
+        for lock in &record.value.locks {
+            rival |= self.decide(*lock, Decision::Expired(id));
+        }
+        self.contradictions |= rival;
+        self.expiries.insert(id, Held { record, checked: true, effect: Effect::None });
+        if rival { Inserted::Rival } else { Inserted::Fresh }
+    }
+
     pub(crate) fn insert_proof(&mut self, proof: Arc<Proof>) -> Inserted {
         match self.proofs.insert(proof.id(), proof) {
             None => Inserted::Fresh,
@@ -210,10 +222,10 @@ impl Set {
         chain.iter().find(|(_, place)| !place.rivals.is_empty()).map(|(seq, _)| *seq)
     }
 
-    /// Whether a lock has two decisions. Then no resolve of it stands.
+    /// Whether a lock has two decisions that are not the same. Then no resolve of it stands.
     pub(crate) fn conflicting(&self, lock: &Id) -> bool {
         let decisions = self.decisions.get(lock);
-        decisions.is_some_and(|d| d.len() > 1) && enforced(Rule::DecisionsConflict)
+        decisions.is_some_and(|d| contradict(d)) && enforced(Rule::DecisionsConflict)
     }
 
     /// A lock's terms, from the set and the state it is folded on alone.
@@ -224,7 +236,7 @@ impl Set {
                 let mut places = self.chains.get(owner)?.values().flat_map(Place::all);
                 let made = places.find(|held| held.record.id == *lock)?;
                 let Action::Lock(terms) = made.record.value.op.action else { return None };
-                Some(Lock { terms, reason: Reason::Payment, void: None })
+                Some(Lock { terms, reason: Reason::Payment, void: None, ran_out: false })
             })
         };
         let paid = |held: &Held<SignedResolve>| {
@@ -236,7 +248,7 @@ impl Set {
         own(owner, lock).or_else(|| self.resolves.values().find_map(paid))
     }
 
-    /// Everything, in one order: accounts and seqs ascending, then resolves, checkpoints and proofs.
+    /// Everything, in one order: accounts and seqs ascending, then resolves, expiries, checkpoints and proofs.
     pub(crate) fn records(&self) -> impl Iterator<Item = Record> + '_ {
         let ops = self.chains.values().flat_map(BTreeMap::values).flat_map(Place::all);
         let ops = ops.map(|held| &held.record).chain(self.spare_ops.all());
@@ -246,7 +258,8 @@ impl Set {
         let checkpoints = self.checkpoints.values().flatten();
         let checkpoints = checkpoints.map(|held| Record::Checkpoint(held.record.clone()));
         let proofs = self.proofs.values().map(|proof| Record::Proof(proof.clone()));
-        ops.chain(resolves).chain(checkpoints).chain(proofs)
+        let expiries = self.expiries.values().map(|held| Record::Expiry(held.record.clone()));
+        ops.chain(resolves).chain(expiries).chain(checkpoints).chain(proofs)
     }
 
     fn decide(&mut self, lock: Id, decision: Decision) -> bool {
@@ -255,8 +268,13 @@ impl Set {
             all.push(decision);
             all.sort();
         }
-        all.len() > 1
+        contradict(all)
     }
+}
+
+/// Whether decisions of one lock, ascending, contradict each other. That it ran out can be said more than once.
+pub(crate) fn contradict(decisions: &[Decision]) -> bool {
+    decisions.len() > 1 && matches!(decisions[0], Decision::Resolve(_))
 }
 
 impl Place {

@@ -199,6 +199,7 @@ impl World<'_> {
             Record::Op(r) => Record::op(network, r.value.clone(), certificate),
             Record::Resolve(r) => Record::resolve(network, r.value.clone(), certificate),
             Record::Checkpoint(r) => Record::checkpoint(network, r.value, certificate),
+            Record::Expiry(r) => Record::expiry(network, r.value.clone(), certificate),
             proof @ Record::Proof(_) => proof,
         });
     }

@@ -281,6 +281,7 @@ pub(crate) fn receipt(input: &[u8]) -> bool {
             Record::Op(r) => Record::op(&town.network, r.value.clone(), certificate),
             Record::Resolve(r) => Record::resolve(&town.network, r.value.clone(), certificate),
             Record::Checkpoint(r) => Record::checkpoint(&town.network, r.value, certificate),
+            Record::Expiry(r) => Record::expiry(&town.network, r.value.clone(), certificate),
             Record::Proof(_) => record.clone(),
         };
         inputs.push([&[index][..], &certified.encode()].concat());

@@ -2,7 +2,8 @@
 
 use ledger::{
     Id, Rule,
-    op::{Action, LockKind, Receive},
+    expiry::Expiry,
+    op::{Action, LockKind},
     reputation::Outcome as Judgement,
     resolve::{Judged, Resolve},
 };
@@ -46,14 +47,15 @@ pub(super) fn lock_terms(world: &mut World) -> Outcome {
     })
 }
 
+/// In its last epoch, and in the two after it, in which a decision of the last can still be certified.
 pub(super) fn lock_expired(world: &mut World) -> Outcome {
     let lock = escrow(world)?;
-    let source = world.lock_id(lock);
-    spoil(world, 1, Rule::LockExpired, |_, op| {
-        op.receives.push(Receive::expired(source));
-        op.receives.sort();
-        op.balance_after += 5 * CREDIT;
-    })
+    for wait in [3, 2] {
+        world.pass(wait);
+        let (owner, locks) = (world.accounts[1], vec![world.lock_id(lock)]);
+        refused(world, Rule::LockExpired, &Value::Expiry(Expiry { owner, locks, epoch: world.now }))?;
+    }
+    Ok(())
 }
 
 /// A witness that took no part in taking the lock back, and is asked to decide on it: nothing but the rule stops it.
@@ -64,8 +66,8 @@ pub(super) fn lock_open(world: &mut World) -> Outcome {
     }
     world.act(3, Deed::Escrow { amount: CREDIT, until: world.now + 1, halves: 2 })?;
     let (lock, owner) = (world.last_lock(), 3);
-    world.pass(2);
-    let resolve = Resolve { epoch: world.now - 1, ..world.resolve(lock, &[], CREDIT, 0) };
+    world.pass(4);
+    let resolve = Resolve { epoch: world.now - 3, ..world.resolve(lock, &[], CREDIT, 0) };
     let faults = std::mem::replace(&mut world.faults, false);
     world.absent = Some(honest[0]);
     let done = world.act(owner, Deed::Nothing);
@@ -74,7 +76,7 @@ pub(super) fn lock_open(world: &mut World) -> Outcome {
     world.sync()?;
     let value = Value::Resolve(resolve.sign(&world.id(), &world.authority));
     refused_by(world, honest[0], Rule::LockOpen, &value)?;
-    // The others voted for taking it back, or are stopped by this rule too.
+    // The others voted for its running out, or are stopped by this rule too.
     let strict = std::mem::replace(&mut world.strict, false);
     let others = refused(world, Rule::OneVotePerLock, &value);
     world.strict = strict;
