@@ -46,8 +46,8 @@ impl Expiry {
     /// # Errors
     /// The first rule that does not hold.
     pub fn check_alone(&self) -> Result<(), Refusal> {
-        require(Rule::ReceiveOnce, self.locks.is_sorted_by(|a, b| a < b))?;
-        require(Rule::ReceiveCount, (1..=MAX_EXPIRED).contains(&self.locks.len()))
+        let few = (1..=MAX_EXPIRED).contains(&self.locks.len());
+        require(Rule::ExpiryLocks, few && self.locks.is_sorted_by(|a, b| a < b))
     }
 
     /// Whether a lock with this last epoch has run out.

@@ -8,7 +8,6 @@ use crate::{
     Id, Network, Record,
     account::{Account, Balance, Taken, Void, entry, leaf_hash},
     by_id::Slot,
-    expiry::Expiry,
     merkle,
     op::{LockTerms, Op, SignedOp},
     proof::Proof,
@@ -234,6 +233,11 @@ impl Ledger {
         self.verdicts.taken(account)
     }
 
+    /// Whether an expiry has marked all that it names.
+    pub(crate) fn is_spent(&self, expiry: &Id) -> bool {
+        self.set.expiries.get(expiry).is_some_and(Held::is_spent)
+    }
+
     /// Whether a resolve has been applied.
     pub(crate) fn counts(&self, resolve: &Id) -> bool {
         self.set.resolves.get(resolve).is_some_and(|held| held.effect != Effect::None)
@@ -444,12 +448,14 @@ impl Ledger {
 
     /// Marks a lock of an expiry, if it is there. Whether others may have waited for that.
     fn step_expiry(&mut self, id: &Id, lock: &Id) -> bool {
-        let Some(held) = self.set.expiries.get(id) else { return false };
+        let Some(held) = self.set.expiries.get_mut(id) else { return false };
         let marked = self.state.run_out(&held.record.value, lock);
-        if marked.is_none() {
-            self.waiting.entry(*lock).or_default().push(Waiter::Expiry(*id, *lock));
+        match marked {
+            Some(true) => held.mark(lock),
+            Some(false) => {}
+            None => self.waiting.entry(*lock).or_default().push(Waiter::Expiry(*id, *lock)),
         }
-        marked.unwrap_or(false)
+        marked == Some(true)
     }
 
     /// Folds the whole set anew: some value that counted is void.
@@ -470,10 +476,12 @@ impl Ledger {
             }
         }
         resolves.into_iter().for_each(|id| self.advance(vec![Waiter::Resolve(id)]));
-        let named = |held: &Held<Expiry>| held.record.value.locks.clone().into_iter();
-        let expiries = self.set.expiries.iter();
-        let named = expiries.flat_map(|(id, held)| named(held).map(|lock| Waiter::Expiry(*id, lock)));
-        self.advance(named.collect());
+        let mut named = Vec::new();
+        for (id, held) in &mut self.set.expiries {
+            held.effect = Effect::None;
+            named.extend(held.record.value.locks.iter().map(|lock| Waiter::Expiry(*id, *lock)));
+        }
+        self.advance(named);
     }
 
     /// Voided operations give what can still be received; who receives it makes their account a debtor.

@@ -16,7 +16,7 @@ use crate::{
     price::EPOCHS_PER_HOUR,
     reputation::Outcome,
     resolve::{Payout, SignedResolve, payout_lock},
-    set::{Decision, Place},
+    set::Decision,
     wire::{Reader, Writer},
 };
 
@@ -215,8 +215,9 @@ impl Ledger {
             return self.resolve(id).cloned().map(Ending::Forfeited);
         }
         let taken = Receive::expired(*lock);
-        let mut ops = self.set().chains.get(owner)?.values().flat_map(Place::all);
-        let held = ops.find(|held| held.record.value.op.receives.contains(&taken))?;
+        let seq = self.set().taken_back.get(&(*lock, *owner))?;
+        let place = self.set().chains.get(owner)?.get(seq)?;
+        let held = place.all().find(|held| held.record.value.op.receives.contains(&taken))?;
         Some(Ending::Collected(held.record.clone()))
     }
 

@@ -122,6 +122,8 @@ rules! {
     ReceiveUnvoided, "receive-unvoided", "W4", "what is received does not come from a voided operation";
     LockOpen, "lock-open", "R", "what is resolved is an open lock of its owner";
     LockExpired, "lock-expired", "W4", "a lock runs out only after its last epoch and two more, and is taken back only then";
+    LockRanOut, "lock-ran-out", "W4", "a lock is taken back only when it is certified that it ran out";
+    ExpiryLocks, "expiry-locks", "R", "an expiry names 1 to 64 locks, ascending";
     BalanceMatches, "balance-matches", "W5", "balance_after is the balance before, plus what comes in, minus what goes out";
     BalanceCovers, "balance-covers", "W5, F2", "what goes out is there";
     StakeCovers, "stake-covers", "W5", "what leaves the base stake is in it and free";

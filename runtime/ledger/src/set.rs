@@ -12,7 +12,7 @@ use crate::{
     account::Lock,
     by_id::{ById, Slot},
     expiry::Expiry,
-    op::{Action, Reason, SignedOp},
+    op::{Action, Reason, Receive, SignedOp},
     proof::Proof,
     record::Certified,
     resolve::{SignedResolve, payout_lock},
@@ -30,6 +30,8 @@ pub(crate) struct Set {
     pub(crate) proofs: BTreeMap<Id, Arc<Proof>>,
     /// What has been decided on a lock.
     pub(crate) decisions: BTreeMap<Id, Vec<Decision>>,
+    /// The seq at which an account took a lock back.
+    pub(crate) taken_back: BTreeMap<(Id, AccountId), u64>,
     /// Operations and resolves with other signatures than those held.
     pub(crate) spare_ops: Spares<SignedOp>,
     pub(crate) spare_resolves: Spares<SignedResolve>,
@@ -52,11 +54,11 @@ pub(crate) struct Place {
 pub(crate) struct Held<T> {
     pub(crate) record: Arc<Certified<T>>,
     pub(crate) checked: bool,
-    /// Of resolves.
+    /// Of resolves and expiries.
     pub(crate) effect: Effect,
 }
 
-/// What became of a resolve.
+/// What became of a resolve or an expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// Nothing yet.
@@ -65,6 +67,8 @@ pub(crate) enum Effect {
     Applied { appointed: bool },
     /// As before, and the state it did so in lies behind a checkpoint.
     Behind { appointed: bool },
+    /// It marked these of the locks it names, by place.
+    Marked(u64),
 }
 
 /// Values by id, with other signatures of their makers than those held. A certificate vouches for the id, of which that
@@ -145,6 +149,9 @@ impl Set {
     ) -> Inserted {
         let op = &record.value.op;
         let (account, seq) = (op.account, op.seq);
+        for receive in op.receives.iter().filter(|r| r.index == Receive::EXPIRED) {
+            self.taken_back.entry((receive.source, account)).or_insert(seq);
+        }
         let chain = self.chains.at_mut(slot);
         let id = record.id;
         let inserted = match chain.entry(seq) {
@@ -293,6 +300,21 @@ impl Place {
         }
         self.rivals.push(Held { record, checked: false, effect: Effect::None });
         Inserted::Rival
+    }
+}
+
+impl Held<Expiry> {
+    pub(crate) fn mark(&mut self, lock: &Id) {
+        let marked = if let Effect::Marked(marked) = self.effect { marked } else { 0 };
+        if let Ok(place) = self.record.value.locks.binary_search(lock) {
+            self.effect = Effect::Marked(marked | 1 << place);
+        }
+    }
+
+    /// Whether it has marked all that it names.
+    pub(crate) fn is_spent(&self) -> bool {
+        let Effect::Marked(marked) = self.effect else { return false };
+        marked.count_ones() as usize == self.record.value.locks.len()
     }
 }
 

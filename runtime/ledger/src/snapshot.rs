@@ -108,11 +108,10 @@ impl Ledger {
                 let last = r.value.resolve.epoch.saturating_add(MAX_LOCK_EPOCHS);
                 !self.counts(&r.id) && last >= epoch
             }
-            // Marks are in the leaves; a lock that is not there may still come.
+            // What it marked is in the leaves; the rest may still come.
             Record::Expiry(r) => {
-                let own = self.account(&r.value.owner).map(|account| &account.locks);
-                let missing = |lock: &Id| own.is_none_or(|own| !own.contains_key(lock));
-                r.value.epoch.saturating_add(MAX_LOCK_EPOCHS) >= epoch && r.value.locks.iter().any(missing)
+                let last = r.value.epoch.saturating_add(MAX_LOCK_EPOCHS);
+                !self.is_spent(&r.id) && last >= epoch
             }
             Record::Checkpoint(_) | Record::Proof(_) => true,
         }

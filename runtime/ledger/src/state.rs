@@ -275,14 +275,13 @@ impl State {
         freed
     }
 
-    /// Marks a lock that ran out. `None` if the lock is not there; else whether there is anything to wake for.
+    /// Marks a lock that ran out. `None` if the lock is not there, `false` if it has not run out.
     pub(crate) fn run_out(&mut self, expiry: &Expiry, lock: &Id) -> Option<bool> {
         let slot = self.accounts.slot(&expiry.owner)?;
         let held = self.accounts.at_mut(slot).locks.get_mut(lock)?;
         let due = expiry.is_due(held.terms.expiry_epoch) || !enforced(Rule::LockExpired);
-        let before = held.ran_out;
         held.ran_out |= due;
-        Some(held.ran_out && !before)
+        Some(due)
     }
 
     /// What a resolve of this lock gives.
@@ -368,7 +367,7 @@ impl Purse {
         if receive.index == Receive::EXPIRED {
             let lock = account.locks.get(&receive.source).ok_or(Stop::Missing(receive.source))?;
             require(Rule::LockExpired, epoch > lock.terms.expiry_epoch)?;
-            if !lock.ran_out {
+            if !lock.ran_out && enforced(Rule::LockRanOut) {
                 return Err(Stop::Missing(receive.source));
             }
             let amount = lock.terms.amount_ucredits;

@@ -101,10 +101,11 @@ impl World {
                 Ok(certificate) => certificate,
                 Err(rule) => return ensure("I12: what ran out is certified", false, || format!("{rule}")),
             };
-            self.publish(Record::expiry(&self.network, expiry, certificate))?;
-            let left = self.all.draft_expiry(&account, self.now);
-            let fewer = left.is_none_or(|left| left.epoch == self.now && !left.locks.is_empty());
-            ensure("what ran out is marked", fewer, || "nothing was marked".into())?;
+            self.publish(Record::expiry(&self.network, expiry.clone(), certificate))?;
+            let held = self.all.account(&account).map(|account| &account.locks);
+            let marked = |lock| held.and_then(|held| held.get(lock)).is_some_and(|lock| lock.ran_out);
+            let all = expiry.locks.iter().all(marked);
+            ensure("what ran out is marked", all, || format!("not all of {expiry:?}"))?;
             self.check()?;
         }
         Ok(())

@@ -276,11 +276,12 @@ impl Solo {
     pub fn ready(&self, account: &AccountId, now: u64) -> usize {
         let Some(account) = self.ledger.account(account) else { return 0 };
         let paid = account.inbox.values().filter(|output| output.void.is_none()).count();
-        let now = now.max(account.last_epoch);
-        let run_out = |l: &&ledger::Lock| {
-            l.void.is_none() && now > l.terms.expiry_epoch.saturating_add(RESOLVE_GRACE_EPOCHS)
+        // What is not marked yet is marked first, as of this epoch.
+        let run_out = |l: &&ledger::Lock| match l.ran_out {
+            true => now.max(account.last_epoch) > l.terms.expiry_epoch,
+            false => now > l.terms.expiry_epoch.saturating_add(RESOLVE_GRACE_EPOCHS),
         };
-        let over = account.locks.values().filter(run_out).count();
+        let over = account.locks.values().filter(|l| l.void.is_none()).filter(run_out).count();
         paid + over
     }
 

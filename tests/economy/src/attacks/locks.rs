@@ -3,7 +3,7 @@
 use ledger::{
     Id, Rule,
     expiry::Expiry,
-    op::{Action, LockKind},
+    op::{Action, LockKind, Receive},
     reputation::Outcome as Judgement,
     resolve::{Judged, Resolve},
 };
@@ -54,6 +54,36 @@ pub(super) fn lock_expired(world: &mut World) -> Outcome {
         world.pass(wait);
         let (owner, locks) = (world.accounts[1], vec![world.lock_id(lock)]);
         refused(world, Rule::LockExpired, &Value::Expiry(Expiry { owner, locks, epoch: world.now }))?;
+    }
+    Ok(())
+}
+
+/// Taken back before anybody certified that it ran out.
+pub(super) fn lock_ran_out(world: &mut World) -> Outcome {
+    let lock = escrow(world)?;
+    world.pass(6);
+    let source = world.lock_id(lock);
+    // To the witness, it is not there to be received.
+    spoil(world, 1, Rule::ReceiveKnown, |_, op| {
+        op.receives.push(Receive::expired(source));
+        op.receives.sort();
+        op.balance_after += 5 * CREDIT;
+    })
+}
+
+/// None, and one twice; then another's, and at the wrong time.
+pub(super) fn expiry_locks(world: &mut World) -> Outcome {
+    let lock = escrow(world)?;
+    let id = world.lock_id(lock);
+    world.pass(70);
+    let expiry = Expiry { owner: world.accounts[1], locks: vec![id], epoch: world.now };
+    for locks in [vec![], vec![id, id], (0..65).map(|n| Id::from_bytes([n; 32])).collect()] {
+        refused(world, Rule::ExpiryLocks, &Value::Expiry(Expiry { locks, ..expiry.clone() }))?;
+    }
+    let others = Expiry { owner: world.accounts[2], ..expiry.clone() };
+    refused(world, Rule::LockOpen, &Value::Expiry(others))?;
+    for epoch in [world.now - 61, world.now + 1] {
+        refused(world, Rule::EpochCurrent, &Value::Expiry(Expiry { epoch, ..expiry.clone() }))?;
     }
     Ok(())
 }
