@@ -205,6 +205,45 @@ fn a_lock_runs_out_more_than_once_and_is_not_decided_then() {
     town.ledger.check_refold().unwrap();
 }
 
+/// An hour of payouts is one quorum, and one that was decided on does not keep the others: who asks is told of the decision.
+#[test]
+fn what_holds_up_an_expiry_is_certified_or_left_out() {
+    let mut town = Town::new(4, 2);
+    let owner = key(1).account();
+    let locks: Vec<Id> =
+        (0..70).map(|_| town.act(&key(1), lock(LockKind::TaskEscrow, MICRO, town.now + 1)).id()).collect();
+    let first = *locks.iter().min().unwrap();
+    let decision = Resolve { refund_ucredits: MICRO, ..resolve(&key(1), first, town.now) };
+    let decision = decision.sign(&town.network(), &authority());
+    let now = town.now;
+    town.witnesses[2].consider_resolve(&town.ledger, &decision, now).map(drop).unwrap();
+    town.now += 4;
+    let now = town.now;
+    let mut expiry = town.ledger.draft_expiry(&owner, now).unwrap();
+    assert!(expiry.locks.len() == 64 && expiry.locks[0] == first);
+    let refused = town.witnesses[2].consider_expiry(&town.ledger, &expiry, now).unwrap_err();
+    let decided = *refused.decided.unwrap();
+    assert_eq!((refused.refusal.rule, &decided), (Rule::OneVotePerLock, &decision));
+    expiry.locks.remove(0);
+    let Town { ledger, witnesses, .. } = &mut town;
+    let votes: Vec<Vote> =
+        witnesses.iter_mut().map(|w| w.consider_expiry(ledger, &expiry, now).unwrap().stored()).collect();
+    let certificate = town.collect(expiry.id(&town.network()), &votes);
+    town.merge(&Record::expiry(town.ledger.network(), expiry, certificate));
+    // The others had not been shown the decision, and sign it an hour later at the latest.
+    town.now += 56;
+    let now = town.now;
+    let Town { ledger, witnesses, .. } = &mut town;
+    let votes: Vec<Vote> =
+        witnesses.iter_mut().map(|w| w.consider_resolve(ledger, &decided, now).unwrap().stored()).collect();
+    let certificate = town.collect(decided.resolve.id(&town.network()), &votes);
+    town.merge(&Record::resolve(town.ledger.network(), decided, certificate));
+    (0..2).for_each(|_| drop(town.act(&key(1), Action::Noop)));
+    assert_eq!(town.available(&key(1)), START_UCREDITS);
+    assert_eq!(town.ledger.faults().count(), 0);
+    town.ledger.check_refold().unwrap();
+}
+
 /// An expiry that a quorum certified too early marks nothing, and one that comes again behind a checkpoint changes nothing.
 #[test]
 fn an_expiry_marks_what_ran_out_and_survives_pruning() {

@@ -1,5 +1,5 @@
-//! Doors that stand open, each with a test that fails until it is shut. They need a decision on the design: run with
-//! `--ignored`.
+//! Doors that stood open until the design was decided on. One that is found and needs a decision comes here, as a test that
+//! is ignored and fails until it is shut.
 
 use identity::SecretKey;
 use ledger::{
