@@ -61,6 +61,8 @@ pub struct Lock {
     pub reason: Reason,
     /// Not backed by credits: it comes from a voided value.
     pub void: Option<Void>,
+    /// Certified to have run out undecided: its owner may take it back.
+    pub ran_out: bool,
 }
 
 /// A payment on its way.
@@ -182,7 +184,7 @@ impl Account {
         for (lock, held) in self.locks.iter().filter(|(_, held)| !burned(held)) {
             out.id(lock);
             held.terms.write(&mut out);
-            out.u8(held.reason as u8).u8(held.void.is_some().into());
+            out.u8(held.reason as u8).u8(held.void.is_some().into()).u8(held.ran_out.into());
         }
         out.u32(self.inbox.len() as u32);
         for (receive, output) in &self.inbox {
@@ -306,7 +308,12 @@ impl Lock {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let (terms, reason) = (LockTerms::read(reader)?, Reason::read(reader)?);
         reader.tag("void", 0)?;
-        Ok(Lock { terms, reason, void: None })
+        let ran_out = match reader.u8("ran out")? {
+            0 => false,
+            1 => true,
+            found => return Err(DecodeError::Tag { what: "ran out", found }),
+        };
+        Ok(Lock { terms, reason, void: None, ran_out })
     }
 }
 

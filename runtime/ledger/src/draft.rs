@@ -6,6 +6,7 @@ use thiserror::Error;
 use crate::{
     Checkpoint, Evidence, Id, Lacking, Ledger, Refusal, Roll,
     account::Account,
+    expiry::{Expiry, MAX_EXPIRED, is_due},
     op::{Action, MAX_RECEIVES, Op, Out, Receive},
     rule::Rule,
     state::Stop,
@@ -70,6 +71,17 @@ impl Ledger {
         }
     }
 
+    /// What certifies that locks of an account ran out: those that are not marked yet, at most [`MAX_EXPIRED`]. An owner has it
+    /// certified before it drafts. One disputed lock has the whole of it refused: it is left out, or the decision that came
+    /// with the refusal is certified instead.
+    pub fn draft_expiry(&self, owner: &AccountId, epoch: u64) -> Option<Expiry> {
+        let locks = self.account(owner)?.locks.iter();
+        let over =
+            locks.filter(|(_, l)| l.void.is_none() && !l.ran_out && is_due(l.terms.expiry_epoch, epoch));
+        let locks: Vec<Id> = over.map(|(id, _)| *id).take(MAX_EXPIRED).collect();
+        (!locks.is_empty()).then_some(Expiry { owner: *owner, locks, epoch })
+    }
+
     fn draft_any(&self, account: &AccountId, action: Action, epoch: u64) -> Result<Op, Refusal> {
         let unknown = Account::default();
         let state = self.account(account).unwrap_or(&unknown);
@@ -104,7 +116,7 @@ pub(crate) fn ready(account: &Account, epoch: u64) -> Vec<Receive> {
     let paid = account.inbox.iter().filter(|(_, output)| output.void.is_none());
     let paid = paid.map(|(receive, output)| (output.of_stake.is_some(), output.amount_ucredits, *receive));
     let open = account.locks.iter().filter(|(_, lock)| lock.void.is_none());
-    let expired = open.filter(|(_, lock)| epoch > lock.terms.expiry_epoch);
+    let expired = open.filter(|(_, lock)| lock.ran_out && epoch > lock.terms.expiry_epoch);
     let expired = expired
         .map(|(id, lock)| (lock.of_stake().is_some(), lock.terms.amount_ucredits, Receive::expired(*id)));
     let mut ready: Vec<(bool, u64, Receive)> = paid.chain(expired).collect();

@@ -14,7 +14,7 @@ use crate::{
     op::{Action, Op},
     price::treasury_cap_ucredits,
     rule::Rule,
-    set::Effect,
+    set::{Decision, Effect},
     state::Stop,
 };
 
@@ -50,6 +50,7 @@ impl Ledger {
         self.check_conservation()?;
         self.check_chains()?;
         self.check_locks()?;
+        self.check_marks()?;
         self.check_treasury()?;
         self.check_faults()
     }
@@ -161,6 +162,26 @@ impl Ledger {
             let shares = paid + u128::from(resolve.refund_ucredits) + u128::from(resolve.slash_ucredits);
             let complete = amount.is_none_or(|amount| shares == u128::from(amount));
             ensure("I5", Some(*id), complete, || format!("shares of {shares} of a lock of {amount:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// I3: a lock that counts as run out is named by an expiry that was due.
+    fn check_marks(&self) -> Result<(), Broken> {
+        for (owner, account) in self.accounts() {
+            let before = self.base().accounts.get(owner);
+            for (lock, held) in account.locks.iter().filter(|(_, held)| held.ran_out) {
+                let was = before.and_then(|b| b.locks.get(lock)).is_some_and(|l| l.ran_out);
+                let due = |decision: &Decision| match decision {
+                    Decision::Expired(id) => self.set().expiries.get(id).is_some_and(|held_by| {
+                        let expiry = &held_by.record.value;
+                        expiry.owner == *owner && expiry.is_due(held.terms.expiry_epoch)
+                    }),
+                    Decision::Resolve(_) => false,
+                };
+                let named = self.set().decisions.get(lock).into_iter().flatten().any(due);
+                ensure("I3", Some(*lock), was || named, || format!("a lock of {owner} ran out by itself"))?;
+            }
         }
         Ok(())
     }

@@ -66,6 +66,8 @@ enum Waiter {
     /// An account, with its slot in the set.
     Chain(AccountId, Slot),
     Resolve(Id),
+    /// An expiry, for one of its locks.
+    Expiry(Id, Id),
 }
 
 /// What a merge did.
@@ -186,7 +188,7 @@ impl Ledger {
         Some((entry(&leaf), index, proof))
     }
 
-    /// Every record, accounts and seqs ascending, then resolves, checkpoints and proofs.
+    /// Every record, accounts and seqs ascending, then resolves, expiries, checkpoints and proofs.
     pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
         self.set.records()
     }
@@ -229,6 +231,11 @@ impl Ledger {
 
     pub(crate) fn taken(&self, account: &AccountId) -> Taken {
         self.verdicts.taken(account)
+    }
+
+    /// Whether an expiry has marked all that it names.
+    pub(crate) fn is_spent(&self, expiry: &Id) -> bool {
+        self.set.expiries.get(expiry).is_some_and(Held::is_spent)
     }
 
     /// Whether a resolve has been applied.
@@ -317,6 +324,17 @@ impl Ledger {
                 inserted
             }
             Record::Checkpoint(r) => self.set.insert_checkpoint(r),
+            Record::Expiry(r) => {
+                let inserted = self.set.insert_expiry(r.clone());
+                match inserted {
+                    Inserted::Known | Inserted::Joined => {}
+                    Inserted::Fresh => {
+                        self.advance(r.value.locks.iter().map(|lock| Waiter::Expiry(r.id, *lock)).collect());
+                    }
+                    Inserted::Rival => self.stale = true,
+                }
+                inserted
+            }
             Record::Proof(proof) => self.set.insert_proof(proof),
         }
     }
@@ -332,6 +350,11 @@ impl Ledger {
                 Waiter::Resolve(id) => {
                     if let Some(freed) = self.step_resolve(&id) {
                         self.wake(&freed, &mut ready);
+                    }
+                }
+                Waiter::Expiry(id, lock) => {
+                    if self.step_expiry(&id, &lock) {
+                        self.wake(&[lock], &mut ready);
                     }
                 }
             }
@@ -423,6 +446,18 @@ impl Ledger {
         }
     }
 
+    /// Marks a lock of an expiry, if it is there. Whether others may have waited for that.
+    fn step_expiry(&mut self, id: &Id, lock: &Id) -> bool {
+        let Some(held) = self.set.expiries.get_mut(id) else { return false };
+        let marked = self.state.run_out(&held.record.value, lock);
+        match marked {
+            Some(true) => held.mark(lock),
+            Some(false) => {}
+            None => self.waiting.entry(*lock).or_default().push(Waiter::Expiry(*id, *lock)),
+        }
+        marked == Some(true)
+    }
+
     /// Folds the whole set anew: some value that counted is void.
     fn rebuild(&mut self) {
         self.state = (*self.base).clone();
@@ -441,6 +476,12 @@ impl Ledger {
             }
         }
         resolves.into_iter().for_each(|id| self.advance(vec![Waiter::Resolve(id)]));
+        let mut named = Vec::new();
+        for (id, held) in &mut self.set.expiries {
+            held.effect = Effect::None;
+            named.extend(held.record.value.locks.iter().map(|lock| Waiter::Expiry(*id, *lock)));
+        }
+        self.advance(named);
     }
 
     /// Voided operations give what can still be received; who receives it makes their account a debtor.

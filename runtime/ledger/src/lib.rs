@@ -8,7 +8,7 @@
 //!
 //! | room | what |
 //! |---|---|
-//! | [`op`], [`resolve`], [`Checkpoint`], [`proof`], [`site`] | the values, with their canonical bytes |
+//! | [`op`], [`resolve`], [`expiry`], [`Checkpoint`], [`proof`], [`site`] | the values, with their canonical bytes |
 //! | [`Network`], [`Committee`], [`Certificate`] | who witnesses, and what makes a value certain |
 //! | [`Ledger`] | the set and its fold; merge, balances, root, invariants |
 //! | [`witness`] | what a witness signs, and what it must store first |
@@ -27,6 +27,7 @@ mod checkpoint;
 pub mod curve;
 mod draft;
 pub mod evidence;
+pub mod expiry;
 pub mod exposure;
 mod id;
 mod invariants;

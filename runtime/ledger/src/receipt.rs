@@ -133,6 +133,6 @@ fn payments(record: &Record) -> Vec<Payment> {
             };
             resolve.payouts.iter().map(payment).collect()
         }
-        Record::Checkpoint(_) | Record::Proof(_) => Vec::new(),
+        Record::Checkpoint(_) | Record::Expiry(_) | Record::Proof(_) => Vec::new(),
     }
 }

@@ -6,6 +6,7 @@ use identity::AccountId;
 
 use crate::{
     Certificate, Checkpoint, Id, Network,
+    expiry::Expiry,
     op::SignedOp,
     proof::Proof,
     resolve::SignedResolve,
@@ -33,6 +34,8 @@ pub enum Record {
     Resolve(Arc<Certified<SignedResolve>>),
     /// A certified checkpoint.
     Checkpoint(Arc<Certified<Checkpoint>>),
+    /// A certified expiry.
+    Expiry(Arc<Certified<Expiry>>),
     /// Proof that a key signed two values for one place.
     Proof(Arc<Proof>),
 }
@@ -63,6 +66,12 @@ impl Record {
         Record::Checkpoint(Arc::new(Certified { value, id: value.id(network.id()), certificate }))
     }
 
+    /// A certified expiry.
+    pub fn expiry(network: &Network, value: Expiry, certificate: Certificate) -> Self {
+        let id = value.id(network.id());
+        Record::Expiry(Arc::new(Certified { value, id, certificate }))
+    }
+
     /// A proof.
     pub fn proof(proof: Proof) -> Self {
         Record::Proof(Arc::new(proof))
@@ -74,6 +83,7 @@ impl Record {
             Record::Op(r) => r.id,
             Record::Resolve(r) => r.id,
             Record::Checkpoint(r) => r.id,
+            Record::Expiry(r) => r.id,
             Record::Proof(proof) => proof.id(),
         }
     }
@@ -84,6 +94,7 @@ impl Record {
             Record::Op(r) => Some(&r.value.op.account),
             Record::Resolve(r) => Some(&r.value.resolve.owner),
             Record::Checkpoint(_) => None,
+            Record::Expiry(r) => Some(&r.value.owner),
             Record::Proof(proof) => Some(proof.culprit()),
         }
     }
@@ -103,6 +114,10 @@ impl Record {
                 certified(&r.certificate, &r.id, r.value.resolve.epoch)
             }
             Record::Checkpoint(r) => certified(&r.certificate, &r.id, r.value.epoch),
+            Record::Expiry(r) => {
+                r.value.check_alone()?;
+                certified(&r.certificate, &r.id, r.value.epoch)
+            }
             Record::Proof(proof) => proof.check(network.id()),
         }
     }
@@ -124,6 +139,10 @@ impl Record {
                 r.certificate.write(&mut out);
             }
             Record::Proof(proof) => proof.write(out.u8(3)),
+            Record::Expiry(r) => {
+                r.value.write(out.u8(4));
+                r.certificate.write(&mut out);
+            }
         }
         out.0
     }
@@ -138,6 +157,7 @@ impl Record {
             1 => Ok(Record::resolve(network, SignedResolve::read(reader)?, Certificate::read(reader)?)),
             2 => Ok(Record::checkpoint(network, Checkpoint::read(reader)?, Certificate::read(reader)?)),
             3 => Ok(Record::proof(Proof::read(reader, network.id())?)),
+            4 => Ok(Record::expiry(network, Expiry::read(reader)?, Certificate::read(reader)?)),
             found => Err(DecodeError::Tag { what: "record", found }),
         })
     }

@@ -12,7 +12,7 @@ use crate::{
     exposure::PAYOUT_LOCK_EPOCHS,
     justify::uptime_hour,
     merkle,
-    op::{Action, Op, Out, Reason},
+    op::{Action, Op, Out, Reason, Receive},
     price::EPOCHS_PER_HOUR,
     reputation::Outcome,
     resolve::{Payout, SignedResolve, payout_lock},
@@ -183,7 +183,7 @@ impl Ledger {
             if bonus && payout.to != out.to {
                 continue;
             }
-            match self.ending(&payout_lock(&resolve.id, index as u8)) {
+            match self.ending(&payout.to, &payout_lock(&resolve.id, index as u8)) {
                 Some(ending) if endings.contains(&ending) => {}
                 Some(ending) => endings.push(ending),
                 None if bonus => return Err(Lacking::Collected { account: payout.to }),
@@ -209,15 +209,16 @@ impl Ledger {
     }
 
     /// How a payout's lock ended, if it did.
-    fn ending(&self, lock: &Id) -> Option<Ending> {
-        match *self.set().decisions.get(lock)?.first()? {
-            Decision::Resolve(id) => self.resolve(&id).cloned().map(Ending::Forfeited),
-            Decision::Expired(id, account, seq) => {
-                let place = self.set().chains.get(&account)?.get(&seq)?;
-                let held = place.all().find(|held| held.record.id == id)?;
-                Some(Ending::Collected(held.record.clone()))
-            }
+    fn ending(&self, owner: &AccountId, lock: &Id) -> Option<Ending> {
+        let decided = self.set().decisions.get(lock).and_then(|decisions| decisions.first());
+        if let Some(Decision::Resolve(id)) = decided {
+            return self.resolve(id).cloned().map(Ending::Forfeited);
         }
+        let taken = Receive::expired(*lock);
+        let seq = self.set().taken_back.get(&(*lock, *owner))?;
+        let place = self.set().chains.get(owner)?.get(seq)?;
+        let held = place.all().find(|held| held.record.value.op.receives.contains(&taken))?;
+        Some(Ending::Collected(held.record.clone()))
     }
 
     /// The checkpoints from the one that settles what a resolve of this epoch earns, back to the one before the epoch.

@@ -114,14 +114,16 @@ rules! {
     SequenceFollows, "sequence-follows", "W2, F1", "the seq is the next after the last certified";
     PrevMatches, "prev-matches", "W2, F1", "prev is the id of the last certified operation";
     OneVotePerSequence, "one-vote-per-sequence", "W3", "a witness signs one value for an account and seq";
-    OneVotePerLock, "one-vote-per-lock", "W3", "a witness signs one decision for a lock";
+    OneVotePerLock, "one-vote-per-lock", "W3", "a witness signs one decision for a lock, or that it ran out";
     OneVotePerEpoch, "one-vote-per-epoch", "W3", "a witness signs one checkpoint for an epoch";
     VoteDurable, "vote-durable", "W3", "a vote is stored before it leaves, and survives a restart";
     ReceiveKnown, "receive-known", "W4", "what is received was certified, names the account and was not received before";
     ReceiveOnce, "receive-once", "W4", "an operation receives each output once";
     ReceiveUnvoided, "receive-unvoided", "W4", "what is received does not come from a voided operation";
     LockOpen, "lock-open", "R", "what is resolved is an open lock of its owner";
-    LockExpired, "lock-expired", "W4", "a lock is taken back only after its last epoch";
+    LockExpired, "lock-expired", "W4", "a lock runs out only after its last epoch and two more, and is taken back only then";
+    LockRanOut, "lock-ran-out", "W4", "a lock is taken back only when it is certified that it ran out";
+    ExpiryLocks, "expiry-locks", "R", "an expiry names 1 to 64 locks, ascending";
     BalanceMatches, "balance-matches", "W5", "balance_after is the balance before, plus what comes in, minus what goes out";
     BalanceCovers, "balance-covers", "W5, F2", "what goes out is there";
     StakeCovers, "stake-covers", "W5", "what leaves the base stake is in it and free";

@@ -11,6 +11,7 @@ use crate::{
     Checkpoint, Id, Record,
     account::Lock,
     by_id::{ById, Slot},
+    expiry::Expiry,
     op::{Action, Reason, Receive, SignedOp},
     proof::Proof,
     record::Certified,
@@ -19,15 +20,18 @@ use crate::{
     state::{State, payout},
 };
 
-/// Certified operations, resolves, checkpoints, and proofs.
+/// Certified operations, resolves, expiries, checkpoints, and proofs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Set {
     pub(crate) chains: ById<Chain>,
     pub(crate) resolves: BTreeMap<Id, Held<SignedResolve>>,
     pub(crate) checkpoints: BTreeMap<u64, Vec<Held<Checkpoint>>>,
+    pub(crate) expiries: BTreeMap<Id, Held<Expiry>>,
     pub(crate) proofs: BTreeMap<Id, Arc<Proof>>,
-    /// What has been decided on a lock, by whom it may be conflicting.
+    /// What has been decided on a lock.
     pub(crate) decisions: BTreeMap<Id, Vec<Decision>>,
+    /// The seq at which an account took a lock back.
+    pub(crate) taken_back: BTreeMap<(Id, AccountId), u64>,
     /// Operations and resolves with other signatures than those held.
     pub(crate) spare_ops: Spares<SignedOp>,
     pub(crate) spare_resolves: Spares<SignedResolve>,
@@ -50,11 +54,11 @@ pub(crate) struct Place {
 pub(crate) struct Held<T> {
     pub(crate) record: Arc<Certified<T>>,
     pub(crate) checked: bool,
-    /// Of resolves.
+    /// Of resolves and expiries.
     pub(crate) effect: Effect,
 }
 
-/// What became of a resolve.
+/// What became of a resolve or an expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// Nothing yet.
@@ -63,6 +67,8 @@ pub(crate) enum Effect {
     Applied { appointed: bool },
     /// As before, and the state it did so in lies behind a checkpoint.
     Behind { appointed: bool },
+    /// It marked these of the locks it names, by place.
+    Marked(u64),
 }
 
 /// Values by id, with other signatures of their makers than those held. A certificate vouches for the id, of which that
@@ -81,8 +87,8 @@ impl<T> Default for Spares<T> {
 pub(crate) enum Decision {
     /// This resolve.
     Resolve(Id),
-    /// It ran out: this operation, of this account and seq, took it back.
-    Expired(Id, AccountId, u64),
+    /// It ran out, says this expiry.
+    Expired(Id),
 }
 
 /// What an insertion did.
@@ -108,6 +114,7 @@ impl Set {
                 let held = self.checkpoints.get(&r.value.epoch).into_iter().flatten();
                 covers(held.into_iter().find(|held| held.record.id == r.id), r, &Spares::default())
             }
+            Record::Expiry(r) => covers(self.expiries.get(&r.id), r, &Spares::default()),
             Record::Proof(proof) => self.proofs.contains_key(&proof.id()),
         }
     }
@@ -129,7 +136,7 @@ impl Set {
                     .is_some_and(|held| held.checked)
             }
             Record::Resolve(r) => self.resolves.get(&r.id).is_some_and(|held| held.checked),
-            Record::Checkpoint(_) | Record::Proof(_) => true,
+            Record::Checkpoint(_) | Record::Expiry(_) | Record::Proof(_) => true,
         }
     }
 
@@ -142,9 +149,8 @@ impl Set {
     ) -> Inserted {
         let op = &record.value.op;
         let (account, seq) = (op.account, op.seq);
-        let mut rival = false;
         for receive in op.receives.iter().filter(|r| r.index == Receive::EXPIRED) {
-            rival |= self.decide(receive.source, Decision::Expired(record.id, account, seq));
+            self.taken_back.entry((receive.source, account)).or_insert(seq);
         }
         let chain = self.chains.at_mut(slot);
         let id = record.id;
@@ -156,11 +162,11 @@ impl Set {
             }
             Entry::Occupied(place) => place.into_mut().insert(record, &mut self.spare_ops),
         };
-        self.contradictions |= rival || inserted == Inserted::Rival;
+        self.contradictions |= inserted == Inserted::Rival;
         let behind_a_fork = || self.voided_from(&account).is_some_and(|from| from <= seq);
         let changes = || self.contradictions && (behind_a_fork() || self.conflicting(&id));
         match inserted {
-            Inserted::Fresh if rival || changes() => Inserted::Rival,
+            Inserted::Fresh if changes() => Inserted::Rival,
             inserted => inserted,
         }
     }
@@ -197,6 +203,19 @@ impl Set {
         if rival { Inserted::Rival } else { Inserted::Fresh }
     }
 
+    pub(crate) fn insert_expiry(&mut self, record: Arc<Certified<Expiry>>) -> Inserted {
+        if let Some(known) = self.expiries.get_mut(&record.id) {
+            return known.join(&record);
+        }
+        let (id, mut rival) = (record.id, false);
+        for lock in &record.value.locks {
+            rival |= self.decide(*lock, Decision::Expired(id));
+        }
+        self.contradictions |= rival;
+        self.expiries.insert(id, Held { record, checked: true, effect: Effect::None });
+        if rival { Inserted::Rival } else { Inserted::Fresh }
+    }
+
     pub(crate) fn insert_proof(&mut self, proof: Arc<Proof>) -> Inserted {
         match self.proofs.insert(proof.id(), proof) {
             None => Inserted::Fresh,
@@ -210,10 +229,10 @@ impl Set {
         chain.iter().find(|(_, place)| !place.rivals.is_empty()).map(|(seq, _)| *seq)
     }
 
-    /// Whether a lock has two decisions. Then no resolve of it stands.
+    /// Whether a lock has two decisions that are not the same. Then no resolve of it stands.
     pub(crate) fn conflicting(&self, lock: &Id) -> bool {
         let decisions = self.decisions.get(lock);
-        decisions.is_some_and(|d| d.len() > 1) && enforced(Rule::DecisionsConflict)
+        decisions.is_some_and(|d| contradict(d)) && enforced(Rule::DecisionsConflict)
     }
 
     /// A lock's terms, from the set and the state it is folded on alone.
@@ -224,7 +243,7 @@ impl Set {
                 let mut places = self.chains.get(owner)?.values().flat_map(Place::all);
                 let made = places.find(|held| held.record.id == *lock)?;
                 let Action::Lock(terms) = made.record.value.op.action else { return None };
-                Some(Lock { terms, reason: Reason::Payment, void: None })
+                Some(Lock { terms, reason: Reason::Payment, void: None, ran_out: false })
             })
         };
         let paid = |held: &Held<SignedResolve>| {
@@ -236,7 +255,7 @@ impl Set {
         own(owner, lock).or_else(|| self.resolves.values().find_map(paid))
     }
 
-    /// Everything, in one order: accounts and seqs ascending, then resolves, checkpoints and proofs.
+    /// Everything, in one order: accounts and seqs ascending, then resolves, expiries, checkpoints and proofs.
     pub(crate) fn records(&self) -> impl Iterator<Item = Record> + '_ {
         let ops = self.chains.values().flat_map(BTreeMap::values).flat_map(Place::all);
         let ops = ops.map(|held| &held.record).chain(self.spare_ops.all());
@@ -246,7 +265,8 @@ impl Set {
         let checkpoints = self.checkpoints.values().flatten();
         let checkpoints = checkpoints.map(|held| Record::Checkpoint(held.record.clone()));
         let proofs = self.proofs.values().map(|proof| Record::Proof(proof.clone()));
-        ops.chain(resolves).chain(checkpoints).chain(proofs)
+        let expiries = self.expiries.values().map(|held| Record::Expiry(held.record.clone()));
+        ops.chain(resolves).chain(expiries).chain(checkpoints).chain(proofs)
     }
 
     fn decide(&mut self, lock: Id, decision: Decision) -> bool {
@@ -255,8 +275,13 @@ impl Set {
             all.push(decision);
             all.sort();
         }
-        all.len() > 1
+        contradict(all)
     }
+}
+
+/// Whether decisions of one lock, ascending, contradict each other. That it ran out can be said more than once.
+pub(crate) fn contradict(decisions: &[Decision]) -> bool {
+    decisions.len() > 1 && matches!(decisions[0], Decision::Resolve(_))
 }
 
 impl Place {
@@ -275,6 +300,21 @@ impl Place {
         }
         self.rivals.push(Held { record, checked: false, effect: Effect::None });
         Inserted::Rival
+    }
+}
+
+impl Held<Expiry> {
+    pub(crate) fn mark(&mut self, lock: &Id) {
+        let marked = if let Effect::Marked(marked) = self.effect { marked } else { 0 };
+        if let Ok(place) = self.record.value.locks.binary_search(lock) {
+            self.effect = Effect::Marked(marked | 1 << place);
+        }
+    }
+
+    /// Whether it has marked all that it names.
+    pub(crate) fn is_spent(&self) -> bool {
+        let Effect::Marked(marked) = self.effect else { return false };
+        marked.count_ones() as usize == self.record.value.locks.len()
     }
 }
 

@@ -108,6 +108,11 @@ impl Ledger {
                 let last = r.value.resolve.epoch.saturating_add(MAX_LOCK_EPOCHS);
                 !self.counts(&r.id) && last >= epoch
             }
+            // What it marked is in the leaves; the rest may still come.
+            Record::Expiry(r) => {
+                let last = r.value.epoch.saturating_add(MAX_LOCK_EPOCHS);
+                !self.is_spent(&r.id) && last >= epoch
+            }
             Record::Checkpoint(_) | Record::Proof(_) => true,
         }
     }

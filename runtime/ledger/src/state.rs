@@ -1,7 +1,8 @@
 //! The fold: what operations and resolves do to accounts.
 //!
 //! ```text
-//! receive   inbox or expired lock -> available, or base stake (first rewards, returned task stakes)
+//! expire    a lock that ran out is marked
+//! receive   inbox or marked lock -> available, or base stake (first rewards, returned task stakes)
 //! act       available -> others' inboxes | a lock | base stake;   base stake -> a lock
 //! resolve   a lock -> payout locks of the payees + the owner's inbox + BURN
 //! ```
@@ -16,6 +17,7 @@ use crate::{
     GENESIS, Id, Network,
     account::{Account, Lock, Opened, Output, Spending, Void},
     by_id::{ById, Slot},
+    expiry::Expiry,
     exposure::{PAYOUT_LOCK_EPOCHS, stake_first},
     op::{Action, LockKind, LockTerms, Op, Reason, Receive},
     price::treasury_cap_ucredits,
@@ -222,7 +224,11 @@ impl State {
             }
             Action::Lock(terms) if terms.kind == LockKind::BaseStake => {}
             Action::Lock(terms) => {
-                self.hold(&op.account, *id, Lock { terms: *terms, reason: Reason::Payment, void });
+                self.hold(
+                    &op.account,
+                    *id,
+                    Lock { terms: *terms, reason: Reason::Payment, void, ran_out: false },
+                );
             }
             Action::RotateKey { key, .. } if void.is_none() => {
                 self.accounts.get_or_default(&op.account).key = Some((op.seq + 1, *key));
@@ -239,6 +245,8 @@ impl State {
     pub(crate) fn prepare_resolve(&self, resolve: &Resolve) -> Result<Lock, Stop> {
         let account = self.accounts.get(&resolve.owner);
         let lock = account.and_then(|a| a.locks.get(&resolve.lock)).ok_or(Stop::Missing(resolve.lock))?;
+        // Beside the expiry it contradicts, it is void; the expiry may lie behind a checkpoint.
+        require(Rule::LockOpen, !lock.ran_out)?;
         let LockTerms { kind, amount_ucredits, expiry_epoch, .. } = lock.terms;
         resolve.check_against(kind, amount_ucredits, expiry_epoch)?;
         Ok(*lock)
@@ -265,6 +273,15 @@ impl State {
         let freed = self.pay_out(resolve, id, &lock, lock.void);
         self.assert_conserved();
         freed
+    }
+
+    /// Marks a lock that ran out. `None` if the lock is not there, `false` if it has not run out.
+    pub(crate) fn run_out(&mut self, expiry: &Expiry, lock: &Id) -> Option<bool> {
+        let slot = self.accounts.slot(&expiry.owner)?;
+        let held = self.accounts.at_mut(slot).locks.get_mut(lock)?;
+        let due = expiry.is_due(held.terms.expiry_epoch) || !enforced(Rule::LockExpired);
+        held.ran_out |= due;
+        Some(due)
     }
 
     /// What a resolve of this lock gives.
@@ -350,6 +367,9 @@ impl Purse {
         if receive.index == Receive::EXPIRED {
             let lock = account.locks.get(&receive.source).ok_or(Stop::Missing(receive.source))?;
             require(Rule::LockExpired, epoch > lock.terms.expiry_epoch)?;
+            if !lock.ran_out && enforced(Rule::LockRanOut) {
+                return Err(Stop::Missing(receive.source));
+            }
             let amount = lock.terms.amount_ucredits;
             match lock.terms.kind {
                 LockKind::TaskStake => self.return_stake(amount, amount)?,
@@ -459,7 +479,7 @@ pub(crate) fn payout(resolve: &Resolve, id: &Id, index: usize, lock: &Lock) -> (
         policy: lock.terms.policy,
         expiry_epoch: resolve.epoch.saturating_add(wait),
     };
-    (payout_lock(id, index as u8), Lock { terms, reason: payout.reason, void: lock.void })
+    (payout_lock(id, index as u8), Lock { terms, reason: payout.reason, void: lock.void, ran_out: false })
 }
 
 /// A credit of accepted work at normal priority counts as a hundredth of a CPU-hour.

@@ -11,7 +11,7 @@ use crate::{
     certificate::Certificate,
     proof::Offence,
     rule::{Rule, enforced},
-    set::{Decision, Set},
+    set::{Decision, Set, contradict},
     state::{State, Totals},
 };
 
@@ -137,16 +137,19 @@ impl Verdicts {
         for held in set.checkpoints.values().filter(|all| all.len() > 1) {
             convict(&held.iter().map(|h| (h.record.id, &h.record.certificate)).collect::<Vec<_>>());
         }
-        for decisions in set.decisions.values().filter(|d| d.len() > 1) {
+        for decisions in set.decisions.values().filter(|d| contradict(d)) {
             let certificate = |decision: &Decision| match decision {
                 Decision::Resolve(id) => set.resolves.get(id).map(|h| (*id, &h.record.certificate)),
-                Decision::Expired(id, account, seq) => {
-                    let place = set.chains.get(account).and_then(|chain| chain.get(seq));
-                    let held = place.and_then(|p| p.all().find(|h| h.record.id == *id));
-                    held.map(|h| (*id, &h.record.certificate))
-                }
+                Decision::Expired(id) => set.expiries.get(id).map(|h| (*id, &h.record.certificate)),
             };
-            convict(&decisions.iter().filter_map(certificate).collect::<Vec<_>>());
+            let (resolves, expiries): (Vec<&Decision>, Vec<&Decision>) =
+                decisions.iter().partition(|decision| matches!(decision, Decision::Resolve(_)));
+            let resolves: Vec<_> = resolves.into_iter().filter_map(certificate).collect();
+            convict(&resolves);
+            // Expiries contradict resolves, and not each other.
+            for expiry in expiries.into_iter().filter_map(certificate) {
+                resolves.iter().for_each(|resolve| convict(&[*resolve, expiry]));
+            }
         }
         guilty
     }

@@ -13,8 +13,9 @@ use crate::{
     Checkpoint, Evidence, Id, Ledger,
     account::Lock,
     certificate::Vote,
+    expiry::Expiry,
     ledger::check_owner,
-    op::{Action, LockKind, Receive, SignedOp},
+    op::{Action, LockKind, SignedOp},
     price::EPOCHS_PER_HOUR,
     proof::Proof,
     resolve::SignedResolve,
@@ -59,6 +60,8 @@ pub struct Refused {
     pub refusal: Refusal,
     /// Proof that the proposer signed two values: publish it.
     pub proof: Option<Box<Proof>>,
+    /// The decision that it signed of a lock that was to run out: who asked may have it certified by the others.
+    pub decided: Option<Box<SignedResolve>>,
 }
 
 /// One member of the committee.
@@ -106,8 +109,7 @@ impl Witness {
         let id = op.op.id(ledger.network().id());
         let (account, seq) = (op.op.account, op.op.seq);
         let place = Place::Op(account, seq);
-        let expiries = || op.op.receives.iter().filter(|r| r.index == Receive::EXPIRED).map(|r| r.source);
-        if let Some(vote) = self.repeat(ledger, &id, [place].into_iter().chain(expiries().map(Place::Lock))) {
+        if let Some(vote) = self.repeat(ledger, &id, [place]) {
             return Ok(vote);
         }
         let treasury = ledger.network().treasury();
@@ -128,14 +130,7 @@ impl Witness {
         if account == *ledger.network().treasury() {
             crate::justify::treasury(ledger.network(), &op.op, evidence)?;
         }
-        let mut writes = vec![(place, Voted { value: id, body: op.encode() })];
-        for lock in expiries() {
-            let (place, value) = (Place::Lock(lock), expired(&lock));
-            let free = self.votes.get(&place).is_none_or(|voted| voted.value == value);
-            require(Rule::OneVotePerLock, free)?;
-            writes.push((place, Voted { value, body: Vec::new() }));
-        }
-        Ok(self.vote(ledger, id, writes))
+        Ok(self.vote(ledger, id, vec![(place, Voted { value: id, body: op.encode() })]))
     }
 
     /// Considers a settlement authority's decision.
@@ -166,6 +161,26 @@ impl Witness {
         let mut body = Writer::default();
         resolve.write(&mut body);
         Ok(self.vote(ledger, id, vec![(place, Voted { value: id, body: body.0 })]))
+    }
+
+    /// Considers that locks ran out. Whoever proposes it, and however often: where it voted so before, it does again.
+    ///
+    /// # Errors
+    /// The first rule that does not hold, with the decision it voted for where that is why.
+    pub fn consider_expiry(&mut self, ledger: &Ledger, expiry: &Expiry, now: u64) -> Result<Unsent, Refused> {
+        expiry.check_alone()?;
+        self.check_epoch(ledger, expiry.epoch, now.saturating_sub(RESOLVE_LATE_EPOCHS), now)?;
+        let mut writes = Vec::with_capacity(expiry.locks.len());
+        for lock in &expiry.locks {
+            let (place, value) = (Place::Lock(*lock), expired(lock));
+            self.check_undecided(&place, &value)?;
+            let held = ledger.account(&expiry.owner).and_then(|account| account.locks.get(lock));
+            require(Rule::LockOpen, held.is_some())?;
+            require(Rule::ReceiveUnvoided, held.is_none_or(|lock| lock.void.is_none()))?;
+            require(Rule::LockExpired, held.is_none_or(|lock| expiry.is_due(lock.terms.expiry_epoch)))?;
+            writes.push((place, Voted { value, body: Vec::new() }));
+        }
+        Ok(self.vote(ledger, expiry.id(ledger.network().id()), writes))
     }
 
     /// Considers a checkpoint of an epoch that is over.
@@ -240,7 +255,7 @@ impl Witness {
         }
         match require(Rule::OneVotePerSequence, false) {
             Ok(()) => Ok(()),
-            Err(refusal) => Err(Refused { refusal, proof }),
+            Err(refusal) => Err(Refused { refusal, proof, decided: None }),
         }
     }
 
@@ -256,8 +271,15 @@ impl Witness {
         });
         match require(Rule::OneVotePerLock, false) {
             Ok(()) => Ok(()),
-            Err(refusal) => Err(Refused { refusal, proof }),
+            Err(refusal) => Err(Refused { refusal, proof, decided: None }),
         }
+    }
+
+    /// W3 for locks that are to run out, with the decision that was voted for.
+    fn check_undecided(&self, place: &Place, value: &Id) -> Result<(), Refused> {
+        let Some(voted) = self.votes.get(place).filter(|voted| voted.value != *value) else { return Ok(()) };
+        let decided = Reader::whole(&voted.body, SignedResolve::read).ok().map(Box::new);
+        require(Rule::OneVotePerLock, false).map_err(|refusal| Refused { refusal, proof: None, decided })
     }
 
     fn vote(&mut self, ledger: &Ledger, value: Id, writes: Vec<(Place, Voted)>) -> Unsent {
@@ -328,7 +350,7 @@ impl Voted {
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Refused { refusal, proof: None }
+        Refused { refusal, proof: None, decided: None }
     }
 }
 

@@ -163,7 +163,7 @@ impl Sources {
                     }
                     sources.resolves.insert(r.id, resolve.clone());
                 }
-                Record::Checkpoint(_) | Record::Proof(_) => {}
+                Record::Checkpoint(_) | Record::Expiry(_) | Record::Proof(_) => {}
             }
         }
         sources

@@ -53,6 +53,8 @@ pub const ALL: &[Attack] = &[
     Attack { rule: Rule::RotateUnstaked, run: owners::rotate_unstaked },
     Attack { rule: Rule::LockTerms, run: locks::lock_terms },
     Attack { rule: Rule::LockExpired, run: locks::lock_expired },
+    Attack { rule: Rule::LockRanOut, run: locks::lock_ran_out },
+    Attack { rule: Rule::ExpiryLocks, run: locks::expiry_locks },
     Attack { rule: Rule::LockOpen, run: locks::lock_open },
     Attack { rule: Rule::OneVotePerLock, run: locks::one_vote_per_lock },
     Attack { rule: Rule::AuthoritySigned, run: locks::authority_signed },

@@ -2,7 +2,9 @@
 
 use identity::SecretKey;
 use ledger::{
-    Check, GENESIS, Id, Ledger, Record, justify,
+    Check, GENESIS, Id, Ledger, Record,
+    expiry::Expiry,
+    justify,
     op::{Action, LockKind, Op, Out, Reason, Receive},
     resolve::{Payout, Resolve},
 };
@@ -59,7 +61,8 @@ pub fn hostile(seed: u64, count: usize) -> Outcome {
     let mut records: Vec<Record> = world.all.records().collect();
     let mut ledger = world.all.clone();
     for _ in 0..count {
-        let record = match world.rng.below(4) {
+        let record = match world.rng.below(5) {
+            4 => absurd_expiry(&mut world, &ledger, &records),
             0 => absurd_decision(&mut world, &ledger, &records),
             1 => absurd_operation(&mut world, &records),
             _ => greedy_operation(&mut world, &ledger),
@@ -251,4 +254,18 @@ fn absurd_decision(world: &mut World, ledger: &Ledger, records: &[Record]) -> Op
     signed.resolve.check_alone().ok()?;
     let certificate = world.forge(signed.resolve.id(&world.id()), &[0], signed.resolve.epoch);
     Some(Record::resolve(&world.network, signed, certificate))
+}
+
+/// That locks ran out, open or not, in any epoch.
+fn absurd_expiry(world: &mut World, ledger: &Ledger, records: &[Record]) -> Option<Record> {
+    let locks = ledger.accounts().flat_map(|(id, a)| a.locks.iter().map(|(lock, held)| (*id, *lock, *held)));
+    let locks: Vec<_> = locks.collect();
+    let (owner, lock, held) = world.rng.pick(&locks)?;
+    let mut locks = vec![lock, world.rng.pick(records)?.id()];
+    locks.sort();
+    locks.dedup();
+    let epoch = held.terms.expiry_epoch.saturating_add(world.rng.below(5));
+    let expiry = Expiry { owner, locks, epoch };
+    let certificate = world.forge(expiry.id(&world.id()), &[0], epoch);
+    Some(Record::expiry(&world.network, expiry, certificate))
 }

@@ -32,6 +32,8 @@ pub const ALL_CREDITS: u64 = 1_000_000_000_000_000;
 const FULL_STAKE: u64 = 100_000_000;
 /// Epochs that a reward waits.
 const PAYOUT_WAITS: u64 = 60;
+/// Epochs after a lock's last in which it is neither decided nor taken back.
+const GRACE: u64 = 2;
 /// Epochs that called-back stake waits.
 const UNBOND_WAITS: u64 = 1_440;
 /// The treasury pays one part in so many an epoch.
@@ -256,7 +258,7 @@ impl Economy {
     /// What lies ready for an account.
     pub fn ready(&self, who: Who) -> BTreeSet<Name> {
         let mail = self.mail.iter().filter(|(_, m)| m.to == who).map(|(name, _)| *name);
-        let locks = self.locks.iter().filter(|(_, l)| l.owner == who && self.epoch > l.until);
+        let locks = self.locks.iter().filter(|(_, l)| l.owner == who && self.epoch > l.until + GRACE);
         mail.chain(locks.map(|(name, _)| *name)).collect()
     }
 
@@ -377,7 +379,7 @@ impl Economy {
 
     fn take(&mut self, who: Who, name: Name) -> Result<(), Refused> {
         if let Some(lock) = self.locks.get(&name).cloned() {
-            if lock.owner != who || self.epoch <= lock.until {
+            if lock.owner != who || self.epoch <= lock.until + GRACE {
                 return Err("not to be taken back");
             }
             if !self.is(Defect::ExpiryTwice) {

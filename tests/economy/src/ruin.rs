@@ -192,9 +192,13 @@ fn decisions(ruin: &mut Ruin) -> Outcome {
     let forfeit = ruin.decide(forfeit, &all);
     let behind = [&claim, &back, &again, &escrow, &paid, &forfeit];
     let consoled = ruin.act(6, &Deed::Nothing, &all, &behind);
-    ruin.world.pass(61);
+    ruin.world.pass(63);
+    let ran_out = ruin.ledger(&behind).draft_expiry(&ruin.account(7), ruin.world.now).expect("a payout");
+    let certificate = ruin.world.forge(ran_out.id(&ruin.world.id()), &all, ran_out.epoch);
+    let ran_out = Record::expiry(&ruin.world.network, ran_out, certificate);
+    let behind = [&behind[..], &[&ran_out]].concat();
     let earned = ruin.act(7, &Deed::Nothing, &all, &behind);
-    let records = [claim, back, burned, again, escrow, paid, returned, forfeit, consoled, earned];
+    let records = [claim, back, burned, again, escrow, paid, returned, forfeit, consoled, ran_out, earned];
     let ledger = ruin.any_order(&records)?;
     ruin.named(&ledger)?;
     // Chains of those who only received go on.

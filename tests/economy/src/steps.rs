@@ -62,6 +62,7 @@ impl World {
     pub fn act(&mut self, who: Who, deed: Deed) -> Outcome<Option<Record>> {
         self.log.push(format!("epoch {}: account {who} does {deed:?}", self.now));
         let account = self.accounts[usize::from(who)];
+        self.expire(who)?;
         let fresh = matches!(deed, Deed::Rotate).then(|| self.fresh_key());
         let Some(action) = self.action(who, &deed, fresh.as_ref()) else {
             // Nothing is due in the ledger: nothing may be due in the reference.
@@ -89,6 +90,25 @@ impl World {
             }
         };
         self.perform(who, drafted, &deed, fresh)
+    }
+
+    /// What ran out is certified, whoever asks for it.
+    pub fn expire(&mut self, who: Who) -> Outcome {
+        let account = self.accounts[usize::from(who)];
+        while let Some(expiry) = self.all.draft_expiry(&account, self.now) {
+            let certificate = self.propose(&Value::Expiry(expiry.clone()))?;
+            let certificate = match certificate {
+                Ok(certificate) => certificate,
+                Err(rule) => return ensure("I12: what ran out is certified", false, || format!("{rule}")),
+            };
+            self.publish(Record::expiry(&self.network, expiry.clone(), certificate))?;
+            let held = self.all.account(&account).map(|account| &account.locks);
+            let marked = |lock| held.and_then(|held| held.get(lock)).is_some_and(|lock| lock.ran_out);
+            let all = expiry.locks.iter().all(marked);
+            ensure("what ran out is marked", all, || format!("not all of {expiry:?}"))?;
+            self.check()?;
+        }
+        Ok(())
     }
 
     fn perform(
@@ -330,7 +350,7 @@ impl World {
         let late = self.last_lock();
         self.act(2, Deed::Unbond { amount: 9 * CREDIT })?;
         self.act(4, Deed::Stake { amount: small })?;
-        self.pass(2);
+        self.pass(4);
         self.decide(late, &[], 5 * CREDIT, 0)?;
         for who in [1, 4, 1, 4, 2] {
             self.act(who, Deed::Nothing)?;

@@ -7,6 +7,7 @@ use identity::{AccountId, SecretKey, Signature};
 use ledger::{
     Allocation, Certificate, Check, Checkpoint, Collector, Evidence, Founding, Id, Ledger, Network, Record,
     Refusal, Roll, Rule, Vote,
+    expiry::Expiry,
     op::{Receive, SignedOp},
     proof::Proof,
     resolve::SignedResolve,
@@ -56,6 +57,7 @@ pub enum Value {
     Grant(SignedOp, Evidence),
     Resolve(SignedResolve),
     Checkpoint(Checkpoint),
+    Expiry(Expiry),
 }
 
 /// What came back.
@@ -216,10 +218,11 @@ impl World {
             Value::Grant(op, shown) => node.witness.consider_treasury(&node.ledger, op, shown, now),
             Value::Resolve(resolve) => node.witness.consider_resolve(&node.ledger, resolve, now),
             Value::Checkpoint(checkpoint) => node.witness.consider_checkpoint(&node.ledger, checkpoint, now),
+            Value::Expiry(expiry) => node.witness.consider_expiry(&node.ledger, expiry, now),
         };
         let unsent: Unsent = match answer {
             Ok(unsent) => unsent,
-            Err(Refused { refusal, proof }) => return Ok(Answer::Refused(refusal, proof)),
+            Err(Refused { refusal, proof, .. }) => return Ok(Answer::Refused(refusal, proof)),
         };
         let fault = if faults { self.rng.below(24) } else { u64::MAX };
         if fault == 0 {
@@ -434,6 +437,7 @@ impl World {
             Value::Op(op) | Value::Grant(op, _) => op.op.id(&self.id()),
             Value::Resolve(resolve) => resolve.resolve.id(&self.id()),
             Value::Checkpoint(checkpoint) => checkpoint.id(&self.id()),
+            Value::Expiry(expiry) => expiry.id(&self.id()),
         }
     }
 
@@ -442,6 +446,7 @@ impl World {
             Value::Op(op) | Value::Grant(op, _) => op.op.epoch,
             Value::Resolve(resolve) => resolve.resolve.epoch,
             Value::Checkpoint(checkpoint) => checkpoint.epoch,
+            Value::Expiry(expiry) => expiry.epoch,
         }
     }
 }

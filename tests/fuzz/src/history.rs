@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use identity::{AccountId, Signature};
 use ledger::{
     Check, Id, Ledger, MICRO, Record,
+    expiry::Expiry,
     op::{Action, LockKind, Op, Reason, SignedOp, rotation_message},
     proof::Proof,
     reputation::Outcome,
@@ -61,14 +62,15 @@ pub(crate) fn run(input: &[u8]) -> bool {
 
 impl World<'_> {
     fn command(&mut self, cursor: &mut Cursor<'_>) {
-        match cursor.u8() % 10 {
+        match cursor.u8() % 11 {
             0..=3 => self.act(cursor),
             4 => self.decide(cursor),
             5 => self.rival(cursor),
             6 => self.now += u64::from(cursor.u8()) * 40,
             7 => self.prove(cursor),
             8 => self.checkpoint(cursor),
-            _ => self.repeat(cursor),
+            9 => self.repeat(cursor),
+            _ => self.expire(cursor),
         }
     }
 
@@ -162,6 +164,26 @@ impl World<'_> {
         self.push(Record::resolve(&self.town.network, signed, certificate));
     }
 
+    /// Witnesses certify that locks ran out: all that did, or any of any account in any epoch.
+    fn expire(&mut self, cursor: &mut Cursor<'_>) {
+        let (owner, kind) = (ACCOUNTS[cursor.index(OWNERS)], cursor.u8());
+        let expiry = match kind % 4 {
+            0 => {
+                let open = self.ledger.accounts().flat_map(|(_, account)| account.locks.keys().copied());
+                let ids: Vec<Id> = open.chain(self.records.iter().map(Record::id)).collect();
+                let some = ids.iter().skip(cursor.index(ids.len())).take(1 + usize::from(kind >> 4));
+                let locks: BTreeSet<Id> = some.copied().collect();
+                Expiry { owner, locks: locks.into_iter().collect(), epoch: self.now + u64::from(kind) }
+            }
+            _ => match self.ledger.draft_expiry(&owner, self.now) {
+                Some(expiry) => expiry,
+                None => return,
+            },
+        };
+        let certificate = self.town.certificate(&expiry.id(self.town.network.id()), cursor.u8());
+        self.push(Record::expiry(&self.town.network, expiry, certificate));
+    }
+
     /// Bad witnesses certify an earlier operation with one byte changed.
     fn rival(&mut self, cursor: &mut Cursor<'_>) {
         let Some(op) = self.earlier(cursor) else { return };
@@ -199,6 +221,7 @@ impl World<'_> {
             Record::Op(r) => Record::op(network, r.value.clone(), certificate),
             Record::Resolve(r) => Record::resolve(network, r.value.clone(), certificate),
             Record::Checkpoint(r) => Record::checkpoint(network, r.value, certificate),
+            Record::Expiry(r) => Record::expiry(network, r.value.clone(), certificate),
             proof @ Record::Proof(_) => proof,
         });
     }
@@ -238,7 +261,7 @@ fn shuffle(records: &mut [Record], order: u8) {
 
 /// Payments that are received, a task that is decided, keys handed over, forks, and all of it before four witnesses too.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let stories: [&[u8]; 9] = [
+    let stories: [&[u8]; 11] = [
         &[2, 0, 0, 0, 0, 1, 5, 0, 0, 1, 7, 0],
         &[3, 0, 1, 5, 1, 2, 0, 1, 7, 0, 6, 1, 0, 1, 7, 0],
         &[6, 0, 0, 2, 0, 10, 9, 0, 4, 0, 1, 0, 0, 1, 0, 0, 0, 6, 2, 0, 1, 7, 0],
@@ -247,6 +270,9 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         &[2, 0, 0, 0, 0, 1, 5, 0, 5, 0, 200, 1, 0, 0, 1, 7, 0],
         &[7, 0, 2, 0, 0, 3, 9, 0, 7, 0, 200, 1, 9, 0, 7, 8, 0, 0],
         &[2, 0, 4, 0, 2, 1, 3, 0, 0, 1, 7, 0, 8, 0, 0, 8, 1, 0],
+        // A lock that runs out and is taken back; one that is decided, and then said to have run out.
+        &[4, 0, 0, 2, 0, 1, 9, 0, 6, 2, 10, 0, 1, 0, 0, 0, 7, 0],
+        &[5, 0, 0, 2, 0, 1, 9, 0, 4, 0, 32, 0, 1, 0, 10, 0, 48, 0, 0, 0, 0, 7, 0],
         &[5, 0, 3, 2, 4, 60, 0, 6, 40, 0, 3, 7, 0, 0, 3, 2, 2, 7, 0],
     ];
     stories.iter().map(|story| story.to_vec()).collect()

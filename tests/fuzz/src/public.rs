@@ -6,6 +6,7 @@ use identity::{AccountId, Signature};
 use ledger::{
     Broken, Check, Checkpoint, CommitteeChange, Founding, Id, Ledger, Network, Record,
     audit::{self, Entry, Event, EventKind, Log},
+    expiry::Expiry,
     merkle,
     op::{LockKind, Op, Reason, SignedOp},
     receipt::Receipt,
@@ -31,6 +32,9 @@ pub(crate) fn record(input: &[u8]) -> bool {
         if let Ok(record) = Record::decode(part, &town.network) {
             assert_eq!(record.encode(), part, "one value, one encoding");
             let _ = record.check(&town.network);
+            if let Record::Expiry(expiry) = &record {
+                asked(&expiry.value);
+            }
             records.push(record);
         }
     }
@@ -45,6 +49,21 @@ pub(crate) fn record(input: &[u8]) -> bool {
     checked.merge(records.iter().cloned(), Check::Signatures);
     checked.check_invariants().expect("invariants hold for what was checked");
     !records.is_empty()
+}
+
+/// A witness signs only what marks every lock that it names.
+fn asked(expiry: &Expiry) {
+    let (town, ledger) = (&TOWNS[0], lived_in());
+    let mut witness = Witness::new(key(WITNESS), []);
+    let Ok(unsent) = witness.consider_expiry(ledger, expiry, NOW + 80) else { return };
+    let vote = unsent.stored();
+    assert_eq!(vote.value, expiry.id(town.network.id()), "a vote for something else");
+    let mut after = ledger.clone();
+    let record = Record::expiry(&town.network, expiry.clone(), town.certificate(&vote.value, 0));
+    after.merge([record], Check::Signatures);
+    let locks = &after.account(&expiry.owner).expect("an account with locks").locks;
+    assert!(expiry.locks.iter().all(|lock| locks[lock].ran_out), "a witness signed what does not count");
+    after.check_invariants().expect("invariants hold");
 }
 
 /// I10 speaks of certificates, and these were not checked.
@@ -85,10 +104,14 @@ pub(crate) fn story(town: &Town) -> Vec<Record> {
     let certificate = town.certificate(&signed.resolve.id(network), 0);
     let decided = Record::resolve(&town.network, signed, certificate);
     ledger.merge([decided.clone()], Check::Signatures);
+    let ran_out = ledger.draft_expiry(&ACCOUNTS[1], NOW + 80).expect("a stake and a reward");
+    let certificate = town.certificate(&ran_out.id(network), 0);
+    let ran_out = Record::expiry(&town.network, ran_out, certificate);
+    ledger.merge([ran_out.clone()], Check::Signatures);
     act(&mut ledger, 1, ledger::op::Action::Noop, NOW + 80);
     let checkpoint = ledger.draft_checkpoint(NOW);
     let certificate = town.certificate(&checkpoint.id(network), 0);
-    records.extend([decided, Record::checkpoint(&town.network, checkpoint, certificate)]);
+    records.extend([decided, ran_out, Record::checkpoint(&town.network, checkpoint, certificate)]);
     let Record::Op(first) = &records[0] else { unreachable!("an operation came first") };
     let other = Op { epoch: NOW + 1, ..first.value.op.clone() }.sign(network, &KEYS[0]);
     let proof = ledger::proof::Proof::fork(network, ACCOUNTS[0], first.value.clone(), other);
@@ -281,6 +304,7 @@ pub(crate) fn receipt(input: &[u8]) -> bool {
             Record::Op(r) => Record::op(&town.network, r.value.clone(), certificate),
             Record::Resolve(r) => Record::resolve(&town.network, r.value.clone(), certificate),
             Record::Checkpoint(r) => Record::checkpoint(&town.network, r.value, certificate),
+            Record::Expiry(r) => Record::expiry(&town.network, r.value.clone(), certificate),
             Record::Proof(_) => record.clone(),
         };
         inputs.push([&[index][..], &certified.encode()].concat());

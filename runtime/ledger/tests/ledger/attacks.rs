@@ -5,7 +5,9 @@ use std::sync::Arc;
 use identity::{SecretKey, Signature};
 use ledger::{
     Certificate, Check, Checkpoint, Collector, CommitteeChange, Id, Ledger, MICRO, Network, Record, Rule,
-    SnapshotError, Vote, justify, keep, merkle,
+    SnapshotError, Vote,
+    expiry::Expiry,
+    justify, keep, merkle,
     op::{Action, LockKind, MAX_RECEIVES, Op, Out, Reason, Receive, SignedOp},
     proof::Proof,
     reputation::Outcome,
@@ -143,23 +145,140 @@ fn what_its_owner_never_signed_counts_in_no_order_and_after_no_restart() {
 fn a_vote_asked_for_again_comes_with_its_writes() {
     let mut town = Town::new(1, 2);
     let escrow = town.act(&key(1), lock(LockKind::TaskEscrow, MICRO, town.now + 1));
-    town.now += 2;
+    town.now += 4;
+    let (now, expiry) = (town.now, town.ledger.draft_expiry(&key(1).account(), town.now).unwrap());
+    // The store fails, so the vote is not sent; the owner asks again.
+    let lost = town.witnesses[0].consider_expiry(&town.ledger, &expiry, now).unwrap();
+    let lost = lost.writes().to_vec();
+    let again = town.witnesses[0].consider_expiry(&town.ledger, &expiry, now).unwrap();
+    assert_eq!(again.writes(), lost);
+    let mut written = lost;
+    town.expire(&key(1)).unwrap();
     let op = town.signed(&key(1), pay(&key(2), MICRO));
     assert_eq!(op.op.receives, [Receive::expired(escrow.id())]);
-    let now = town.now;
-    // The store fails, so the vote is not sent; the owner asks again.
     let lost = town.witnesses[0].consider_op(&town.ledger, &op, now).unwrap();
     let lost = lost.writes().to_vec();
     let again = town.witnesses[0].consider_op(&town.ledger, &op, now).unwrap();
     assert_eq!(again.writes(), lost);
-    let mut restored = Witness::new(witness_key(0), again.writes().to_vec());
+    written.extend(lost);
+    let mut restored = Witness::new(witness_key(0), written);
     let rival = town.signed(&key(1), pay(&key(2), 2 * MICRO));
     let refused = restored.consider_op(&town.ledger, &rival, now).unwrap_err();
     assert_eq!(refused.refusal.rule, Rule::OneVotePerSequence);
-    let decision = Resolve { refund_ucredits: MICRO, ..resolve(&key(1), escrow.id(), now - 1) };
+    let decision = Resolve { refund_ucredits: MICRO, ..resolve(&key(1), escrow.id(), now - 3) };
     let decision = decision.sign(&town.network(), &authority());
     let refused = restored.consider_resolve(&town.ledger, &decision, now).unwrap_err();
     assert_eq!(refused.refusal.rule, Rule::OneVotePerLock);
+}
+
+/// Several expiries of one lock agree; beside a decision they convict whoever signed both, and the owner keeps what it took.
+#[test]
+fn a_lock_runs_out_more_than_once_and_is_not_decided_then() {
+    let mut town = Town::new(4, 2);
+    let escrow = town.act(&key(1), lock(LockKind::TaskEscrow, MICRO, town.now + 1));
+    town.now += 4;
+    let one = town.expire(&key(1)).unwrap();
+    town.now += 1;
+    let locks = vec![Id::ZERO, escrow.id()];
+    let again = Expiry { owner: key(1).account(), locks, epoch: town.now };
+    let forged = |town: &Town, expiry: Expiry| {
+        let certificate = town.forge(expiry.id(&town.network()), 0..4);
+        Record::expiry(town.ledger.network(), expiry, certificate)
+    };
+    let again = forged(&town, again);
+    town.merge(&again);
+    let taken = town.act(&key(1), Action::Noop);
+    assert_eq!(town.available(&key(1)), START_UCREDITS);
+    assert_eq!(town.ledger.faults().count(), 0);
+    let early = Resolve { refund_ucredits: MICRO, ..resolve(&key(1), escrow.id(), town.now - 5) };
+    let early = town.forge_resolve(early);
+    let records = [escrow, one, again, taken, early];
+    town.merge(&records[4]);
+    assert_eq!(town.ledger.faults().count(), 4);
+    assert_eq!(town.available(&key(1)), START_UCREDITS);
+    for shift in 0..5 {
+        let (mut whole, mut turned) = (town.fresh(), town.fresh());
+        whole.merge((0..5).map(|i| records[(i + shift) % 5].clone()), Check::Signatures);
+        (0..5).rev().for_each(|i| drop(turned.merge([records[(i + shift) % 5].clone()], Check::Makers)));
+        assert_eq!((whole.root(), turned.root()), (town.ledger.root(), town.ledger.root()));
+    }
+    town.ledger.check_refold().unwrap();
+}
+
+/// An hour of payouts is one quorum, and one that was decided on does not keep the others: who asks is told of the decision.
+#[test]
+fn what_holds_up_an_expiry_is_certified_or_left_out() {
+    let mut town = Town::new(4, 2);
+    let owner = key(1).account();
+    let locks: Vec<Id> =
+        (0..70).map(|_| town.act(&key(1), lock(LockKind::TaskEscrow, MICRO, town.now + 1)).id()).collect();
+    let first = *locks.iter().min().unwrap();
+    let decision = Resolve { refund_ucredits: MICRO, ..resolve(&key(1), first, town.now) };
+    let decision = decision.sign(&town.network(), &authority());
+    let now = town.now;
+    town.witnesses[2].consider_resolve(&town.ledger, &decision, now).map(drop).unwrap();
+    town.now += 4;
+    let now = town.now;
+    let mut expiry = town.ledger.draft_expiry(&owner, now).unwrap();
+    assert!(expiry.locks.len() == 64 && expiry.locks[0] == first);
+    let refused = town.witnesses[2].consider_expiry(&town.ledger, &expiry, now).unwrap_err();
+    let decided = *refused.decided.unwrap();
+    assert_eq!((refused.refusal.rule, &decided), (Rule::OneVotePerLock, &decision));
+    expiry.locks.remove(0);
+    let Town { ledger, witnesses, .. } = &mut town;
+    let votes: Vec<Vote> =
+        witnesses.iter_mut().map(|w| w.consider_expiry(ledger, &expiry, now).unwrap().stored()).collect();
+    let certificate = town.collect(expiry.id(&town.network()), &votes);
+    town.merge(&Record::expiry(town.ledger.network(), expiry, certificate));
+    // The others had not been shown the decision, and sign it an hour later at the latest.
+    town.now += 56;
+    let now = town.now;
+    let Town { ledger, witnesses, .. } = &mut town;
+    let votes: Vec<Vote> =
+        witnesses.iter_mut().map(|w| w.consider_resolve(ledger, &decided, now).unwrap().stored()).collect();
+    let certificate = town.collect(decided.resolve.id(&town.network()), &votes);
+    town.merge(&Record::resolve(town.ledger.network(), decided, certificate));
+    (0..2).for_each(|_| drop(town.act(&key(1), Action::Noop)));
+    assert_eq!(town.available(&key(1)), START_UCREDITS);
+    assert_eq!(town.ledger.faults().count(), 0);
+    town.ledger.check_refold().unwrap();
+}
+
+/// An expiry that a quorum certified too early marks nothing, and one that comes again behind a checkpoint changes nothing.
+#[test]
+fn an_expiry_marks_what_ran_out_and_survives_pruning() {
+    let mut town = Town::new(1, 2);
+    let escrow = town.act(&key(1), lock(LockKind::TaskEscrow, MICRO, town.now + 1));
+    town.now += 3;
+    let early = Expiry { owner: key(1).account(), locks: vec![escrow.id()], epoch: town.now };
+    let now = town.now;
+    let refused = town.witnesses[0].consider_expiry(&town.ledger, &early, now).unwrap_err();
+    assert_eq!(refused.refusal.rule, Rule::LockExpired);
+    let root = town.ledger.root();
+    let certificate = town.forge(early.id(&town.network()), 0..1);
+    let early = Record::expiry(town.ledger.network(), early, certificate);
+    town.merge(&early);
+    assert_eq!(town.ledger.root(), root);
+    town.now += 1;
+    let expiry = town.expire(&key(1)).unwrap();
+    assert_ne!(town.ledger.root(), root);
+    // While the lock is there, and when it was taken back.
+    for available in [START_UCREDITS - MICRO, START_UCREDITS] {
+        assert_eq!(town.available(&key(1)), available);
+        let closed = town.close_epoch();
+        town.ledger.prune(&closed).unwrap();
+        let held = town.ledger.records().filter(|record| matches!(record, Record::Expiry(_)));
+        assert_eq!(
+            held.map(|record| record.id()).collect::<Vec<_>>(),
+            [early.id()],
+            "it may still contradict"
+        );
+        let root = town.ledger.root();
+        town.merge(&expiry);
+        assert_eq!(town.ledger.root(), root);
+        town.act(&key(1), Action::Noop);
+        town.ledger.check_refold().unwrap();
+    }
 }
 
 #[test]
@@ -228,7 +347,9 @@ fn dust_does_not_bury_what_an_owner_waits_for() {
     for _ in 0..20 {
         town.act(&key(2), Action::Transfer { outs: vec![dust; 16] });
     }
-    let op = town.ledger.draft(&key(1).account(), Action::Noop, town.now + 2).unwrap();
+    town.now += 4;
+    town.expire(&key(1));
+    let op = town.ledger.draft(&key(1).account(), Action::Noop, town.now).unwrap();
     assert_eq!(op.receives.len(), MAX_RECEIVES);
     assert!(op.receives.contains(&Receive::expired(escrow.id())));
     assert!(op.receives.contains(&Receive { source: paid.id(), index: 0 }));
@@ -386,7 +507,10 @@ fn contradictions_fold_to_one_state_in_any_order() {
         town.act(&key(3), pay(&key(1), 5)),
     ]);
     town.now += 100;
-    records.extend([3, 1, 2].map(|n| town.act(&key(n), Action::Noop)));
+    for owner in [3, 1, 2].map(key) {
+        records.extend(town.expire(&owner));
+        records.push(town.act(&owner, Action::Noop));
+    }
     let early = Resolve { refund_ucredits: MICRO, ..resolve(&cheat, spare.id(), town.now - 100) };
     let slash = Resolve { refund_ucredits: 0, slash_ucredits: 10 * MICRO, ..refund };
     let Record::Op(paid) = &records[2] else { unreachable!("an operation") };

@@ -3,12 +3,13 @@
 use identity::{AccountId, Signature};
 use ledger::{
     Checkpoint, CommitteeChange, DecodeError, Founding, Id, Ledger, MICRO, Record,
+    expiry::Expiry,
     op::{Action, LockKind, LockTerms, Op, Out, Policy, Reason, Receive, SignedOp},
     proof::Proof,
     reputation::Outcome,
     resolve::{Judged, Payout, Resolve},
     site::SiteRecord,
-    witness::Place,
+    witness::{Place, expired},
 };
 use sha2::{Digest, Sha256};
 
@@ -121,6 +122,8 @@ fn records_have_their_bytes() {
     let first = decision.sign(&network, &authority());
     let twice = Proof::decisions(&network, authority().account(), second, first).unwrap();
     records.push(Record::proof(twice));
+    let expiry = Expiry { owner: key(1).account(), locks: vec![id(1), id(2)], epoch: town.now };
+    records.push(Record::expiry(town.ledger.network(), expiry, ledger::Certificate::default()));
     let mut hash = Sha256::new();
     for record in &records {
         let bytes = record.encode();
@@ -133,8 +136,8 @@ fn records_have_their_bytes() {
         assert_eq!(trailing, Err(DecodeError::Trailing { count: 1 }));
         hash.update(&bytes);
     }
-    assert_eq!(hex(&hash.finalize()), RECORDS);
-    assert_eq!(town.ledger.root().to_string(), ROOT);
+    let found = (hex(&hash.finalize()), town.ledger.root().to_string());
+    assert_eq!(found, (RECORDS.to_owned(), ROOT.to_owned()));
     assert_eq!(network.to_string(), NETWORK);
 }
 
@@ -162,15 +165,21 @@ fn what_stands_beside_the_records_has_its_bytes() {
     let site = site.sign(&key(1)).unwrap();
     assert_eq!(SiteRecord::decode(&site.encode()), Ok(site.clone()));
     assert_eq!(hex(&Sha256::digest(site.encode())), SITE);
+    let expiry = Expiry { owner: account(0xA0), locks: vec![id(0x22), id(0x23)], epoch: 0x0102 };
+    assert_eq!(expiry.id(&id(0x77)).to_string(), EXPIRY_ID);
+    assert_eq!(expired(&id(0x22)).to_string(), EXPIRED);
     for place in [Place::Op(account(1), 2), Place::Lock(id(3)), Place::Epoch(4)] {
         assert_eq!(Place::decode(&place.encode()), Ok(place));
     }
     assert_eq!(Ledger::new(town.ledger.network().clone()).root(), town.ledger.root());
 }
 
-const RECORDS: &str = "37ea408e13ff15fcaa12176c186b803a9b5d7febd96aedd1af5d4607894c0049";
-const ROOT: &str = "7e7f659b87b973c4fbc8f599aeec794112ba76f6f071c5738e73f5ca190969d6";
+const RECORDS: &str = "a0a7fe5c17993fe2b2d9e0e7755ce2e547124eb58ad3f7af4cbff332cce4eb98";
+const ROOT: &str = "38d3087936ecbaf722133632eec941ff8dff4146dcf13dee1955979159d1a676";
 const NETWORK: &str = "71d9827f4921e935b8c1d5d56db66881863beaa3595683cab872b420215b6724";
+/// By the encoder of [`OPS`], and what a witness keeps of a vote for it.
+const EXPIRY_ID: &str = "39f12b8de6edf7d13393e52a0e1b5107191c49e7147a3880e96422f70053ac78";
+const EXPIRED: &str = "f0933fcefe45ebda9e491519602db986e187c56d436cb17db05fade148211932";
 const CHECKPOINT_ID: &str = "abfbc064cf25d1917999876d794ce74bbda3f26a6373ab5bad71f1d22eacc47a";
 const CHANGE: &str = "5c728942262baedc69084a87c7f9cd897016ffc7b711218c27b08ed694a1bda3";
 const SITE: &str = "b3718a866bd8490931a12c0f52b20e40d21b09dd2f845244214778e1f3595d73";

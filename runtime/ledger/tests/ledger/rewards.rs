@@ -152,7 +152,7 @@ fn a_page_shares_its_reward_and_both_sides_hold_receipts() {
         Payout { to: owner.account(), amount_ucredits: sites, reason: Reason::SiteShare },
     ];
     town.decide(Resolve { payouts, ..resolve(&key(1), escrow.id(), town.now) });
-    town.now += PAYOUT_LOCK_EPOCHS + 1;
+    town.now += PAYOUT_LOCK_EPOCHS + 3;
     town.act(&visitor, Action::Noop);
     town.act(&owner, Action::Noop);
     assert_eq!(town.ledger.balance(&visitor.account()).staked, 3 * MICRO);

@@ -23,8 +23,8 @@ fn a_pruned_ledger_goes_on_like_the_whole_one() {
     // What is behind it changes nothing.
     assert_eq!(town.ledger.merge(old, Check::Signatures).added, 0);
     town.now += 5;
-    let later: Vec<Record> =
-        [town.act(&key(50), pay(&key(1), MICRO)), town.act(&key(3), Action::Noop)].into_iter().collect();
+    let ran_out = town.expire(&key(3)).unwrap();
+    let later = [town.act(&key(50), pay(&key(1), MICRO)), town.act(&key(3), Action::Noop), ran_out];
     let mut whole = whole;
     whole.merge(later, Check::Signatures);
     assert_eq!((town.ledger.root(), town.ledger.totals()), (whole.root(), whole.totals()));

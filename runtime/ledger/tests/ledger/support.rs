@@ -6,6 +6,7 @@ use identity::{AccountId, SecretKey};
 use ledger::{
     Allocation, Certified, Check, Checkpoint, Collector, Committee, Evidence, Founding, Id, Ledger, MICRO,
     Network, Record, Roll, Rule, Vote,
+    expiry::RESOLVE_GRACE_EPOCHS,
     op::{Action, LockKind, LockTerms, Out, Policy, Reason, SignedOp},
     resolve::{Resolve, SignedResolve},
     witness::{Refused, Unsent, Witness},
@@ -84,8 +85,21 @@ impl Town {
         self.witnesses.iter_mut().map(|w| w.consider_op(&self.ledger, op, now).map(Unsent::stored)).collect()
     }
 
-    /// Signs, certifies and merges an owner's next operation.
+    /// Certifies and merges that an owner's locks ran out, if any did.
+    pub(crate) fn expire(&mut self, owner: &SecretKey) -> Option<Record> {
+        let expiry = self.ledger.draft_expiry(&owner.account(), self.now)?;
+        let (ledger, now) = (&self.ledger, self.now);
+        let vote = |w: &mut Witness| w.consider_expiry(ledger, &expiry, now).expect("a vote").stored();
+        let votes: Vec<Vote> = self.witnesses.iter_mut().map(vote).collect();
+        let certificate = self.collect(expiry.id(&self.network()), &votes);
+        let record = Record::expiry(self.ledger.network(), expiry, certificate);
+        self.merge(&record);
+        Some(record)
+    }
+
+    /// Signs, certifies and merges an owner's next operation, after what ran out.
     pub(crate) fn act(&mut self, owner: &SecretKey, action: Action) -> Record {
+        self.expire(owner);
         let op = self.signed(owner, action);
         let votes: Vec<Vote> = self.ask(&op).into_iter().map(|v| v.expect("a vote")).collect();
         let record = self.certify(op, &votes);
@@ -148,6 +162,7 @@ impl Town {
     pub(crate) fn ripen(&mut self, workers: &[&SecretKey]) -> Arc<Certified<Checkpoint>> {
         self.now += 60;
         let closed = self.close_epoch();
+        self.now += RESOLVE_GRACE_EPOCHS;
         workers.iter().for_each(|worker| drop(self.act(worker, Action::Noop)));
         closed
     }

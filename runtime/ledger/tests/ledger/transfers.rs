@@ -114,8 +114,8 @@ fn an_escrow_without_a_decision_refunds_itself() {
     let mut town = Town::new(1, 1);
     let a = key(1);
     let escrow = town.act(&a, lock(LockKind::TaskEscrow, 10 * MICRO, town.now + 1));
-    town.now += 2;
-    let late = resolve(&a, escrow.id(), town.now - 1);
+    town.now += 4;
+    let late = resolve(&a, escrow.id(), town.now - 3);
     let late =
         ledger::resolve::Resolve { refund_ucredits: 10 * MICRO, ..late }.sign(&town.network(), &authority());
     town.act(&a, Action::Noop);

@@ -29,6 +29,8 @@ fn earned(before: impl FnOnce(&mut Town)) -> Earned {
     closed.push(Record::Checkpoint(town.close_epoch()));
     town.now += 59;
     closed.extend((0..2).map(|_| Record::Checkpoint(town.close_epoch())));
+    // What was earned runs out two epochs after its hour.
+    town.now += 1;
     Earned { town, earned, closed }
 }
 

@@ -12,6 +12,7 @@ use ledger::{
     Allocation, Check, Collector, DraftError, Evidence, Founding, Id, Lacking, Ledger, MICRO, Network,
     NetworkError, Record, Refusal, Roll, Rule, audit,
     audit::{Event, EventKind, Log},
+    expiry::RESOLVE_GRACE_EPOCHS,
     exposure::BASE_STAKE_UCREDITS,
     keep,
     keep::KeepError,
@@ -206,6 +207,7 @@ impl Solo {
     /// [`SoloError`].
     pub fn act(&mut self, owner: &Wallet, action: Action, now: u64) -> Result<Record, SoloError> {
         self.resume(owner, now)?;
+        self.expire(&owner.account(), now)?;
         let op = match action {
             Action::Transfer { outs } if owner.account() == *self.ledger.network().treasury() => {
                 self.ledger.draft_treasury(outs, now, &self.rolls(now)?)?.0
@@ -216,6 +218,26 @@ impl Solo {
         let mut batch = Batch::new();
         keep::put_own(&mut batch, &op)?;
         self.certify_with(batch, &op, now)
+    }
+
+    /// Certifies that locks of an account ran out, all that did.
+    fn expire(&mut self, account: &AccountId, now: u64) -> Result<(), SoloError> {
+        while let Some(expiry) = self.ledger.draft_expiry(account, now) {
+            let unsent = match self.witness.consider_expiry(&self.ledger, &expiry, now) {
+                Ok(unsent) => unsent,
+                // Its store did not take the decision that it voted for.
+                Err(Refused { decided: Some(decided), .. }) => {
+                    self.decide(decided.resolve, now)?;
+                    continue;
+                }
+                Err(refused) => return Err(refused.refusal.into()),
+            };
+            let at = (expiry.id(self.ledger.network().id()), expiry.epoch);
+            self.keep(Batch::new(), unsent, at, None, |network, certificate| {
+                Record::expiry(network, expiry, certificate)
+            })?;
+        }
+        Ok(())
     }
 
     /// Pays, after the account was registered and has received what it can of what is ready.
@@ -254,8 +276,12 @@ impl Solo {
     pub fn ready(&self, account: &AccountId, now: u64) -> usize {
         let Some(account) = self.ledger.account(account) else { return 0 };
         let paid = account.inbox.values().filter(|output| output.void.is_none()).count();
-        let now = now.max(account.last_epoch);
-        let over = account.locks.values().filter(|l| l.void.is_none() && now > l.terms.expiry_epoch).count();
+        // What is not marked yet is marked first, as of this epoch.
+        let run_out = |l: &&ledger::Lock| match l.ran_out {
+            true => now.max(account.last_epoch) > l.terms.expiry_epoch,
+            false => now > l.terms.expiry_epoch.saturating_add(RESOLVE_GRACE_EPOCHS),
+        };
+        let over = account.locks.values().filter(|l| l.void.is_none()).filter(run_out).count();
         paid + over
     }
 

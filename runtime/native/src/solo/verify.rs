@@ -99,23 +99,25 @@ pub fn verify(store: &dyn Store) -> Result<Ledger, VerifyError> {
 fn compare(ledger: &Ledger, votes: &BTreeMap<Place, Voted>) -> Result<(), VerifyError> {
     let mut certified = BTreeMap::new();
     for record in ledger.records() {
-        let place = match &record {
-            Record::Op(r) => Place::Op(r.value.op.account, r.value.op.seq),
-            Record::Resolve(r) => Place::Lock(r.value.resolve.lock),
-            Record::Checkpoint(r) => Place::Epoch(r.value.epoch),
+        let id = record.id();
+        let places = match &record {
+            Record::Op(r) => vec![(Place::Op(r.value.op.account, r.value.op.seq), id)],
+            Record::Resolve(r) => vec![(Place::Lock(r.value.resolve.lock), id)],
+            Record::Checkpoint(r) => vec![(Place::Epoch(r.value.epoch), id)],
+            Record::Expiry(r) => r.value.locks.iter().map(|l| (Place::Lock(*l), expired(l))).collect(),
             Record::Proof(_) => continue,
         };
-        match votes.get(&place).map(|voted| voted.value) {
-            Some(voted) if voted == record.id() => {}
-            Some(voted) => return Err(VerifyError::Conflict { record: record.id(), voted }),
-            None => return Err(VerifyError::NoVote { record: record.id() }),
+        for (place, value) in places {
+            match votes.get(&place).map(|voted| voted.value) {
+                Some(voted) if voted == value => {}
+                Some(voted) => return Err(VerifyError::Conflict { record: id, voted }),
+                None => return Err(VerifyError::NoVote { record: id }),
+            }
+            certified.insert(place, value);
         }
-        certified.insert(place, record.id());
     }
     for (place, voted) in votes {
-        // That a lock ran out is said by the operation that took it back, which has its own place.
-        let ran_out = matches!(place, Place::Lock(lock) if voted.value == expired(lock));
-        if !ran_out && certified.get(place) != Some(&voted.value) {
+        if certified.get(place) != Some(&voted.value) {
             return Err(VerifyError::NoRecord { voted: voted.value });
         }
     }

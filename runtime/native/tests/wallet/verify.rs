@@ -1,6 +1,7 @@
 use edge_net::{solo::Solo, store::RedbStore};
 use ledger::{
     Id, Record,
+    op::{Action, LockKind, LockTerms, Policy, Receive},
     store::{Store, Table},
     witness::{Place, Voted},
 };
@@ -126,6 +127,49 @@ fn votes_and_records_must_agree() {
         true
     });
     breaks(&world, &junk, &["votes under "]);
+}
+
+/// That a lock ran out is a record and a vote like any other.
+#[test]
+fn what_ran_out_and_its_vote_must_agree() {
+    let world = World::new("wallet_verify_expiry");
+    let mut solo = world.solo();
+    let policy = Policy { authority: world.operator().account(), redundancy: 1, priority_halves: 2 };
+    let past = now() - 20;
+    let escrow = LockTerms {
+        kind: LockKind::TaskEscrow,
+        task: Id::ZERO,
+        amount_ucredits: 7,
+        policy,
+        expiry_epoch: past + 1,
+    };
+    let lock = solo.act(&world.alice, Action::Lock(escrow), past).unwrap().id();
+    // In its grace it can still be decided: nothing is ready.
+    assert_eq!(solo.receive(&world.alice, past + 3).unwrap(), []);
+    let taken = solo.receive(&world.alice, past + 4).unwrap();
+    let Record::Op(op) = &taken[0] else { panic!("an operation") };
+    assert_eq!(op.value.op.receives, [Receive::expired(lock)]);
+    let network = solo.ledger().network().clone();
+    let ran_out = solo.ledger().records().find(|record| matches!(record, Record::Expiry(_))).unwrap().id();
+    drop(solo);
+    let verified = world.json("alice", &["ledger", "verify"]);
+    assert_eq!((&verified["expiries"], &verified["votes"]), (&1.into(), &3.into()));
+    let place = Place::Lock(lock).encode();
+    let no_vote = world.altered("no-vote", |table, key, _| table != Table::Votes || *key != place);
+    breaks(&world, &no_vote, &[&ran_out.to_string(), "the vote for it is missing"]);
+    let other = Id::hash("another", &[]);
+    let conflict = world.altered("conflict", |table, key, value| {
+        if table == Table::Votes && *key == place {
+            *value = Voted { value: other, body: Vec::new() }.encode();
+        }
+        true
+    });
+    breaks(&world, &conflict, &[&ran_out.to_string(), &other.to_string()]);
+    // Nothing says that the lock ran out, so nothing was taken back.
+    let no_record = world.altered("no-record", |table, _, value| {
+        table != Table::Records || Record::decode(value, &network).unwrap().id() != ran_out
+    });
+    breaks(&world, &no_record, &["its record is missing"]);
 }
 
 #[test]

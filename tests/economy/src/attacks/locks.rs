@@ -2,6 +2,7 @@
 
 use ledger::{
     Id, Rule,
+    expiry::Expiry,
     op::{Action, LockKind, Receive},
     reputation::Outcome as Judgement,
     resolve::{Judged, Resolve},
@@ -46,14 +47,45 @@ pub(super) fn lock_terms(world: &mut World) -> Outcome {
     })
 }
 
+/// In its last epoch, and in the two after it, in which a decision of the last can still be certified.
 pub(super) fn lock_expired(world: &mut World) -> Outcome {
     let lock = escrow(world)?;
+    for wait in [3, 2] {
+        world.pass(wait);
+        let (owner, locks) = (world.accounts[1], vec![world.lock_id(lock)]);
+        refused(world, Rule::LockExpired, &Value::Expiry(Expiry { owner, locks, epoch: world.now }))?;
+    }
+    Ok(())
+}
+
+/// Taken back before anybody certified that it ran out.
+pub(super) fn lock_ran_out(world: &mut World) -> Outcome {
+    let lock = escrow(world)?;
+    world.pass(6);
     let source = world.lock_id(lock);
-    spoil(world, 1, Rule::LockExpired, |_, op| {
+    // To the witness, it is not there to be received.
+    spoil(world, 1, Rule::ReceiveKnown, |_, op| {
         op.receives.push(Receive::expired(source));
         op.receives.sort();
         op.balance_after += 5 * CREDIT;
     })
+}
+
+/// None, and one twice; then another's, and at the wrong time.
+pub(super) fn expiry_locks(world: &mut World) -> Outcome {
+    let lock = escrow(world)?;
+    let id = world.lock_id(lock);
+    world.pass(70);
+    let expiry = Expiry { owner: world.accounts[1], locks: vec![id], epoch: world.now };
+    for locks in [vec![], vec![id, id], (0..65).map(|n| Id::from_bytes([n; 32])).collect()] {
+        refused(world, Rule::ExpiryLocks, &Value::Expiry(Expiry { locks, ..expiry.clone() }))?;
+    }
+    let others = Expiry { owner: world.accounts[2], ..expiry.clone() };
+    refused(world, Rule::LockOpen, &Value::Expiry(others))?;
+    for epoch in [world.now - 61, world.now + 1] {
+        refused(world, Rule::EpochCurrent, &Value::Expiry(Expiry { epoch, ..expiry.clone() }))?;
+    }
+    Ok(())
 }
 
 /// A witness that took no part in taking the lock back, and is asked to decide on it: nothing but the rule stops it.
@@ -64,8 +96,8 @@ pub(super) fn lock_open(world: &mut World) -> Outcome {
     }
     world.act(3, Deed::Escrow { amount: CREDIT, until: world.now + 1, halves: 2 })?;
     let (lock, owner) = (world.last_lock(), 3);
-    world.pass(2);
-    let resolve = Resolve { epoch: world.now - 1, ..world.resolve(lock, &[], CREDIT, 0) };
+    world.pass(4);
+    let resolve = Resolve { epoch: world.now - 3, ..world.resolve(lock, &[], CREDIT, 0) };
     let faults = std::mem::replace(&mut world.faults, false);
     world.absent = Some(honest[0]);
     let done = world.act(owner, Deed::Nothing);
@@ -74,7 +106,7 @@ pub(super) fn lock_open(world: &mut World) -> Outcome {
     world.sync()?;
     let value = Value::Resolve(resolve.sign(&world.id(), &world.authority));
     refused_by(world, honest[0], Rule::LockOpen, &value)?;
-    // The others voted for taking it back, or are stopped by this rule too.
+    // The others voted for its running out, or are stopped by this rule too.
     let strict = std::mem::replace(&mut world.strict, false);
     let others = refused(world, Rule::OneVotePerLock, &value);
     world.strict = strict;

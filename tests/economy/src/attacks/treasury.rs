@@ -21,6 +21,7 @@ fn rewarded(world: &mut World, worker: Who, credits: u64) -> Outcome<(Grant, Id,
     let decision = world.serial() - 1;
     world.pass(61);
     world.close()?;
+    world.pass(2);
     world.act(worker, Deed::Nothing)?;
     let grant = Grant::Bonus { decision, worker };
     Ok((grant, record.map_or(Id::ZERO, |r| r.id()), world.economy.due(&grant).unwrap_or(0)))

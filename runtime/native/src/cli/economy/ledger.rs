@@ -129,6 +129,7 @@ struct Verified {
     resolves: usize,
     checkpoints: usize,
     proofs: usize,
+    expiries: usize,
     votes: u64,
     accounts: usize,
     frozen: usize,
@@ -175,16 +176,17 @@ fn replay(args: &LedgerLook) -> Result<(), Failure> {
 impl Verified {
     fn of(ledger: &Ledger, votes: u64) -> Self {
         let network = ledger.network();
-        let mut counts = [0; 4];
+        let mut counts = [0; 5];
         for record in ledger.records() {
             counts[match record {
                 Record::Op(_) => 0,
                 Record::Resolve(_) => 1,
                 Record::Checkpoint(_) => 2,
                 Record::Proof(_) => 3,
+                Record::Expiry(_) => 4,
             }] += 1;
         }
-        let [operations, resolves, checkpoints, proofs] = counts;
+        let [operations, resolves, checkpoints, proofs, expiries] = counts;
         let totals = ledger.totals();
         let members = network.committee(now()).members();
         Verified {
@@ -194,6 +196,7 @@ impl Verified {
             resolves,
             checkpoints,
             proofs,
+            expiries,
             votes,
             accounts: ledger.accounts().count(),
             frozen: ledger.accounts().filter(|(account, _)| ledger.is_frozen(account)).count(),
@@ -214,6 +217,7 @@ impl Verified {
             ("resolves", self.resolves as u64),
             ("checkpoints", self.checkpoints as u64),
             ("proofs", self.proofs as u64),
+            ("expiries", self.expiries as u64),
             ("votes", self.votes),
             ("accounts", self.accounts as u64),
             ("frozen", self.frozen as u64),

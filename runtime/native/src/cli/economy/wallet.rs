@@ -9,6 +9,7 @@ use identity::AccountId;
 use ledger::{
     Account, Fault, Ledger, Record,
     audit::EventKind,
+    expiry::RESOLVE_GRACE_EPOCHS,
     exposure::Standing,
     op::{Action, Out, Reason},
     site,
@@ -167,7 +168,7 @@ fn holds(ledger: &Ledger, account: &AccountId) -> Holds {
         let state = match () {
             () if lock.void.is_some() => "void",
             () if fault.is_some() && lock.terms.kind.is_stake() => "burned",
-            () if now > until_epoch => "over",
+            () if now > until_epoch.saturating_add(RESOLVE_GRACE_EPOCHS) => "over",
             () => "open",
         };
         let (kind, amount_ucredits) = (lock.terms.kind.name(), lock.terms.amount_ucredits);
