@@ -59,6 +59,11 @@ impl<V: Default> ById<V> {
         self.values.len()
     }
 
+    /// In no order of accounts.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.values.iter_mut().map(|(_, value)| value)
+    }
+
     /// Ascending by account.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&AccountId, &V)> {
         self.slots.values().map(|slot| {

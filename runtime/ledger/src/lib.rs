@@ -22,6 +22,7 @@ mod account;
 pub mod audit;
 mod by_id;
 mod certificate;
+mod chain;
 mod checkpoint;
 pub mod curve;
 mod draft;
