@@ -28,6 +28,7 @@ pub mod curve;
 mod draft;
 pub mod exposure;
 mod id;
+mod inbox;
 mod invariants;
 pub mod justify;
 pub mod keep;
@@ -55,6 +56,7 @@ pub use account::{Account, Balance, Judgement, Lock, Opened, Output, Spending, V
 pub use certificate::{Certificate, Collector, Committee, MAX_WITNESSES, Member, Vote};
 pub use checkpoint::Checkpoint;
 pub use id::Id;
+pub use inbox::Inbox;
 pub use invariants::{Broken, Stuck};
 pub use ledger::{Check, Ledger, MAX_AHEAD, Merged};
 pub use network::{

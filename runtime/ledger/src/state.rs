@@ -17,6 +17,7 @@ use crate::{
     account::{Account, Lock, Opened, Output, Spending, Void},
     by_id::{ById, Slot},
     exposure::{PAYOUT_LOCK_EPOCHS, stake_first},
+    inbox::Inbox,
     op::{Action, LockKind, LockTerms, Op, Reason, Receive},
     price::treasury_cap_ucredits,
     resolve::{Resolve, payout_lock},
@@ -422,7 +423,7 @@ fn spend(account: &Account, op: &Op) -> Result<Box<Spending>, Refusal> {
 }
 
 /// Each output is received once.
-fn take(inbox: &mut BTreeMap<Receive, Output>, receive: &Receive) -> Option<Output> {
+fn take(inbox: &mut Inbox, receive: &Receive) -> Option<Output> {
     if enforced(Rule::ReceiveKnown) { inbox.remove(receive) } else { inbox.get(receive).copied() }
 }
 
