@@ -10,7 +10,9 @@ use identity::AccountId;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Id, merkle,
+    Id,
+    inbox::Inbox,
+    merkle,
     op::{LockKind, LockTerms, Reason, Receive},
     reputation::Outcome,
     wire::{DecodeError, Reader, Writer},
@@ -36,7 +38,7 @@ pub struct Account {
     /// What is set aside, by lock.
     pub locks: BTreeMap<Id, Lock>,
     /// What has been paid and not been received.
-    pub inbox: BTreeMap<Receive, Output>,
+    pub inbox: Inbox,
     /// How the account was registered.
     pub opened: Option<Opened>,
     /// A proof against it lies behind a checkpoint: nobody signs for it any more.
@@ -187,7 +189,7 @@ impl Account {
             out.u8(held.reason as u8).u8(held.void.is_some().into()).u8(held.ran_out.into());
         }
         out.u32(self.inbox.len() as u32);
-        for (receive, output) in &self.inbox {
+        for (receive, output) in self.inbox.iter() {
             out.id(&receive.source).u8(receive.index).u64(output.amount_ucredits).u8(output.reason as u8);
             out.account(&output.from).account(&output.ancestor).u8(output.void.is_some().into());
             out.option(&output.of_stake, |out, claimed| out.u64(*claimed));
@@ -227,7 +229,7 @@ impl Account {
                     ancestor: reader.option("ancestor", |reader| reader.account("ancestor"))?,
                     opened: reader.option("opened", Opened::read)?,
                     locks: reader.map("locks", |reader| Ok((reader.id("lock")?, Lock::read(reader)?)))?,
-                    inbox: reader.map("inbox", Output::read)?,
+                    inbox: reader.map("inbox", Output::read)?.into(),
                     judgements: reader
                         .map("judgements", |r| Ok((read_judgement(r)?, ())))?
                         .into_keys()

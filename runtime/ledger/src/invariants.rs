@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::{
     GENESIS, Id, Ledger, Record,
     account::Account,
+    chain::Chain,
     op::{Action, Op},
     price::treasury_cap_ucredits,
     rule::Rule,
@@ -77,11 +78,11 @@ impl Ledger {
         let mut found = Vec::new();
         for (account, chain) in self.set().chains.iter() {
             let next = self.account(account).map_or(0, |a| a.next_seq);
-            let Some((seq, place)) = chain.range(next..).next() else { continue };
+            let Some((seq, place)) = chain.since(next).next() else { continue };
             let op = &place.op.record;
             let rule = match self.state().prepare(&op.value.op) {
                 _ if !place.rivals.is_empty() => Some(Rule::ConflictVoids),
-                _ if *seq > next => None,
+                _ if seq > next => None,
                 Err(Stop::Missing(_)) => None,
                 Err(Stop::Refused(refusal)) => Some(refusal.rule),
                 Ok(_) => Some(Rule::OwnerSignature),
@@ -195,8 +196,8 @@ impl Ledger {
         let before = base.and_then(|a| a.spending.as_ref());
         let mut epoch = before.map(|spending| spending.epoch);
         let (mut cap, mut paid) = before.map_or((0, 0), |s| (s.cap_ucredits, u128::from(s.paid_ucredits)));
-        let ops = self.set().chains.get(treasury).into_iter().flat_map(|c| c.range(first..account.next_seq));
-        for (_, place) in ops {
+        let ops = self.set().chains.get(treasury).into_iter().flat_map(|c| c.since(first));
+        for (_, place) in ops.take_while(|(seq, _)| *seq < account.next_seq) {
             let op: &Op = &place.op.record.value.op;
             if epoch != Some(op.epoch) {
                 (epoch, cap, paid) = (Some(op.epoch), treasury_cap_ucredits(balance), 0);
@@ -212,7 +213,7 @@ impl Ledger {
     /// I10: every contradiction names more than the tolerated weight of witnesses.
     fn check_faults(&self) -> Result<(), Broken> {
         let faulty: BTreeSet<&AccountId> = self.faults().map(|(account, _)| account).collect();
-        for place in self.set().chains.values().flat_map(BTreeMap::values).filter(|p| !p.rivals.is_empty()) {
+        for place in self.set().chains.values().flat_map(Chain::values).filter(|p| !p.rivals.is_empty()) {
             let committee = self.network().committee(place.op.record.value.op.epoch);
             let named = committee.members().iter().filter(|m| faulty.contains(&m.account));
             let weight: u64 = named.map(|m| u64::from(m.weight)).sum();

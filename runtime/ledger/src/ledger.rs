@@ -8,6 +8,7 @@ use crate::{
     Id, Network, Record,
     account::{Account, Balance, Taken, Void, entry, leaf_hash},
     by_id::Slot,
+    chain::Chain,
     merkle,
     op::{LockTerms, Op, SignedOp},
     proof::Proof,
@@ -15,7 +16,7 @@ use crate::{
     reputation::{Reputation, Seen},
     resolve::SignedResolve,
     rule::{Refusal, Rule, enforced, require},
-    set::{Chain, Effect, Held, Inserted, Set},
+    set::{Effect, Held, Inserted, Set},
     state::{State, Stop, Totals},
     verdict::{Fault, Verdicts},
 };
@@ -196,7 +197,7 @@ impl Ledger {
     /// Records that do not count yet, since something before them is missing or they break a rule.
     pub fn orphans(&self) -> usize {
         let behind = |(account, chain): (&AccountId, &Chain)| {
-            chain.range(self.account(account).map_or(0, |a| a.next_seq)..).count()
+            chain.since(self.account(account).map_or(0, |a| a.next_seq)).count()
         };
         self.set.chains.iter().map(behind).sum()
     }
@@ -282,11 +283,12 @@ impl Ledger {
         Ok(inserted)
     }
 
-    /// The account is looked up once in the set and once in the state.
+    /// The account is looked up once.
     fn insert_op(&mut self, record: Arc<Certified<SignedOp>>, check: Check) -> Result<Inserted, Refusal> {
         let op = &record.value.op;
         let account = op.account;
-        let (slot, home) = (self.set.chains.slot(&account), self.state.accounts.slot(&account));
+        let slot = self.set.chains.slot(&account);
+        let home = self.home(&account, slot);
         let known = slot.is_some_and(|slot| self.set.knows_op(slot, &record));
         if known && enforced(Rule::KnownIgnored) || self.is_behind_base(op) {
             return Ok(Inserted::Known);
@@ -296,7 +298,7 @@ impl Ledger {
         if check == Check::Signatures {
             record.check_op(&self.network)?;
         }
-        let slot = slot.unwrap_or_else(|| self.set.chains.slot_or_default(&account));
+        let slot = slot.unwrap_or_else(|| self.set.begin(&account, next));
         let inserted = self.set.insert_op(slot, record, check == Check::Nothing);
         match inserted {
             Inserted::Known | Inserted::Joined => {}
@@ -344,7 +346,7 @@ impl Ledger {
         while let Some(waiter) = ready.pop() {
             match waiter {
                 Waiter::Chain(account, slot) => {
-                    let home = self.state.accounts.slot(&account);
+                    let home = self.home(&account, Some(slot));
                     self.advance_chain(&account, slot, home, &mut ready);
                 }
                 Waiter::Resolve(id) => {
@@ -359,6 +361,17 @@ impl Ledger {
                 }
             }
         }
+    }
+
+    /// An account's slot in the state, by its slot in the set.
+    fn home(&mut self, account: &AccountId, slot: Option<Slot>) -> Option<Slot> {
+        let Some(slot) = slot else { return self.state.accounts.slot(account) };
+        let chain = self.set.chains.at_mut(slot);
+        if chain.home.is_none() {
+            chain.home = self.state.accounts.slot(account);
+        }
+        debug_assert_eq!(chain.home, self.state.accounts.slot(account), "a slot of another state");
+        chain.home
     }
 
     /// Applies what can be applied of one chain. `home` is the account's slot in the state, if it has one.
@@ -461,6 +474,7 @@ impl Ledger {
     /// Folds the whole set anew: some value that counted is void.
     fn rebuild(&mut self) {
         self.state = (*self.base).clone();
+        self.set.chains.values_mut().for_each(|chain| chain.home = None);
         self.waiting.clear();
         let applied = |held: &&mut Held<SignedResolve>| matches!(held.effect, Effect::Applied { .. });
         self.set.resolves.values_mut().filter(applied).for_each(|held| held.effect = Effect::None);
@@ -487,7 +501,7 @@ impl Ledger {
     /// Voided operations give what can still be received; who receives it makes their account a debtor.
     fn void_chain(&mut self, account: &AccountId) {
         let Some(from) = self.set.voided_from(account) else { return };
-        let places = self.set.chains.get(account).into_iter().flat_map(|chain| chain.range(from..));
+        let places = self.set.chains.get(account).into_iter().flat_map(|chain| chain.since(from));
         for held in places.flat_map(|(_, place)| place.all()) {
             let (op, id) = (&held.record.value.op, &held.record.id);
             self.state.act(op, id, *account, Some(Void::Account(*account)));

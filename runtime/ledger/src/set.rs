@@ -1,9 +1,6 @@
 //! The set: everything a node holds, by place. It only grows, and what it says does not depend on what came first.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use identity::AccountId;
 
@@ -11,6 +8,7 @@ use crate::{
     Checkpoint, Id, Record,
     account::Lock,
     by_id::{ById, Slot},
+    chain::Chain,
     expiry::Expiry,
     op::{Action, Reason, Receive, SignedOp},
     proof::Proof,
@@ -38,9 +36,6 @@ pub(crate) struct Set {
     /// Two values are certified for one place: more witnesses are bad than may be.
     pub(crate) contradictions: bool,
 }
-
-/// An account's operations by seq.
-pub(crate) type Chain = BTreeMap<u64, Place>;
 
 /// The operations certified for one seq: one, unless more witnesses are bad than may be.
 #[derive(Clone, Debug)]
@@ -140,6 +135,13 @@ impl Set {
         }
     }
 
+    /// The chain of an account of which nothing is held yet, and that begins with this seq.
+    pub(crate) fn begin(&mut self, account: &AccountId, first: u64) -> Slot {
+        let slot = self.chains.slot_or_default(account);
+        *self.chains.at_mut(slot) = Chain::from_seq(first);
+        slot
+    }
+
     /// Into the chain in this slot, which is the account's.
     pub(crate) fn insert_op(
         &mut self,
@@ -154,13 +156,12 @@ impl Set {
         }
         let chain = self.chains.at_mut(slot);
         let id = record.id;
-        let inserted = match chain.entry(seq) {
-            Entry::Vacant(place) => {
-                place
-                    .insert(Place { op: Held { record, checked, effect: Effect::None }, rivals: Vec::new() });
+        let inserted = match chain.get_mut(&seq) {
+            Some(place) => place.insert(record, &mut self.spare_ops),
+            None => {
+                chain.insert(seq, Place::of(record, checked));
                 Inserted::Fresh
             }
-            Entry::Occupied(place) => place.into_mut().insert(record, &mut self.spare_ops),
         };
         self.contradictions |= inserted == Inserted::Rival;
         let behind_a_fork = || self.voided_from(&account).is_some_and(|from| from <= seq);
@@ -226,7 +227,7 @@ impl Set {
     /// The first seq with two certificates: it and what follows are void.
     pub(crate) fn voided_from(&self, account: &AccountId) -> Option<u64> {
         let chain = self.chains.get(account)?;
-        chain.iter().find(|(_, place)| !place.rivals.is_empty()).map(|(seq, _)| *seq)
+        chain.iter().find(|(_, place)| !place.rivals.is_empty()).map(|(seq, _)| seq)
     }
 
     /// Whether a lock has two decisions that are not the same. Then no resolve of it stands.
@@ -257,7 +258,7 @@ impl Set {
 
     /// Everything, in one order: accounts and seqs ascending, then resolves, expiries, checkpoints and proofs.
     pub(crate) fn records(&self) -> impl Iterator<Item = Record> + '_ {
-        let ops = self.chains.values().flat_map(BTreeMap::values).flat_map(Place::all);
+        let ops = self.chains.values().flat_map(Chain::values).flat_map(Place::all);
         let ops = ops.map(|held| &held.record).chain(self.spare_ops.all());
         let ops = ops.map(|record| Record::Op(record.clone()));
         let resolves = self.resolves.values().map(|held| &held.record).chain(self.spare_resolves.all());
@@ -285,6 +286,10 @@ pub(crate) fn contradict(decisions: &[Decision]) -> bool {
 }
 
 impl Place {
+    pub(crate) fn of(record: Arc<Certified<SignedOp>>, checked: bool) -> Self {
+        Place { op: Held { record, checked, effect: Effect::None }, rivals: Vec::new() }
+    }
+
     pub(crate) fn all(&self) -> impl Iterator<Item = &Held<SignedOp>> {
         std::iter::once(&self.op).chain(&self.rivals)
     }

@@ -19,6 +19,7 @@ use crate::{
     by_id::{ById, Slot},
     expiry::Expiry,
     exposure::{PAYOUT_LOCK_EPOCHS, stake_first},
+    inbox::Inbox,
     op::{Action, LockKind, LockTerms, Op, Reason, Receive},
     price::treasury_cap_ucredits,
     resolve::{Resolve, payout_lock},
@@ -459,7 +460,7 @@ fn spend(account: &Account, op: &Op) -> Result<Box<Spending>, Refusal> {
 }
 
 /// Each output is received once.
-fn take(inbox: &mut BTreeMap<Receive, Output>, receive: &Receive) -> Option<Output> {
+fn take(inbox: &mut Inbox, receive: &Receive) -> Option<Output> {
     if enforced(Rule::ReceiveKnown) { inbox.remove(receive) } else { inbox.get(receive).copied() }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     Id,
     account::{Taken, Void},
     certificate::Certificate,
+    chain::Chain,
     proof::Offence,
     rule::{Rule, enforced},
     set::{Decision, Set, contradict},
@@ -129,7 +130,7 @@ impl Verdicts {
                 }
             }
         };
-        for place in set.chains.values().flat_map(BTreeMap::values).filter(|p| !p.rivals.is_empty()) {
+        for place in set.chains.values().flat_map(Chain::values).filter(|p| !p.rivals.is_empty()) {
             let mut values: Vec<_> = place.all().map(|h| (h.record.id, &h.record.certificate)).collect();
             values.sort_by_key(|v| v.0);
             convict(&values);

@@ -408,6 +408,30 @@ fn a_second_decision_leaves_the_chains_that_lived_on_the_first() {
     assert_eq!(again.root(), town.ledger.root());
 }
 
+/// What is found by place must be found again when accounts appear in another order.
+#[test]
+fn accounts_that_change_places_go_on() {
+    let mut town = Town::new(4, 2);
+    let (worker, strangers) = (key(1), [key(51), key(52)]);
+    let mut payers = [key(1), key(2)];
+    payers.sort_by_key(SecretKey::account);
+    let stake = {
+        town.act(&worker, lock(LockKind::BaseStake, 100 * MICRO, town.now));
+        town.act(&worker, lock(LockKind::TaskStake, 10 * MICRO, town.now + 5))
+    };
+    // A fold of the whole set begins with the smallest account: it meets the strangers the other way round.
+    town.act(&payers[1], pay(&strangers[1], 5 * MICRO));
+    town.act(&payers[0], pay(&strangers[0], 7 * MICRO));
+    strangers.iter().for_each(|stranger| drop(town.act(stranger, Action::Noop)));
+    town.decide(Resolve { refund_ucredits: 10 * MICRO, ..resolve(&worker, stake.id(), town.now) });
+    let slash = Resolve { slash_ucredits: 10 * MICRO, ..resolve(&worker, stake.id(), town.now) };
+    town.merge(&town.forge_resolve(slash));
+    strangers.iter().for_each(|stranger| drop(town.act(stranger, pay(&worker, MICRO))));
+    assert_eq!(strangers.each_ref().map(|stranger| town.available(stranger)), [6 * MICRO, 4 * MICRO]);
+    town.ledger.check_invariants().unwrap();
+    town.ledger.check_refold().unwrap();
+}
+
 #[test]
 fn a_decision_may_be_late_by_an_outage() {
     let mut town = Town::new(4, 2);
