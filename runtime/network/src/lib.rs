@@ -12,11 +12,13 @@
 //! | [`draw`] | who gets it: standing claims, the beacon, the lottery |
 //! | [`verify`] | whose result counts: credibility, policy, the work unit |
 //! | [`scheduler`] | how much of the machine a worker may use |
+//! | [`node`] | what every role takes and gives: time, randomness, what is to be stored |
 //! | [`reason`] | why, by stable numbers and names |
 
 pub mod capability;
 pub mod draw;
 pub mod limits;
+pub mod node;
 pub mod queue;
 pub mod reason;
 pub mod scheduler;
