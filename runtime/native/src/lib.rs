@@ -14,6 +14,7 @@ pub mod model;
 pub mod reference;
 pub mod solo;
 pub mod store;
+pub mod throttle;
 pub mod wallet;
 
 pub use engine::{Backend, Device, Fallback, Status};
