@@ -10,6 +10,7 @@ pub mod host;
 pub mod local;
 pub mod machine;
 pub mod model;
+pub mod net;
 #[cfg(feature = "reference")]
 pub mod reference;
 pub mod solo;
