@@ -96,7 +96,8 @@ pub enum Piece {
 pub struct Unheard {
     /// The frame.
     pub bytes: Vec<u8>,
-    _place: OwnedSemaphorePermit,
+    /// Its place, which is free again once this is dropped.
+    pub place: OwnedSemaphorePermit,
 }
 
 /// Carries frames between a socket and a machine until either ends. `heard` hands a frame on; whether anybody is there.
@@ -116,7 +117,7 @@ pub async fn pump<S, M, E>(
     let reading = async {
         while let Ok(place) = places.clone().acquire_owned().await {
             let goes_on = match stream.next().await.and_then(Result::ok).map(&piece) {
-                Some(Piece::Frame(bytes)) => heard(Unheard { bytes, _place: place }),
+                Some(Piece::Frame(bytes)) => heard(Unheard { bytes, place }),
                 Some(Piece::Nothing) => true,
                 Some(Piece::End) | None => false,
             };

@@ -1,0 +1,3 @@
+//! HTTP for programs that know nothing of the network.
+
+pub mod openai;
