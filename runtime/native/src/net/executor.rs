@@ -15,6 +15,7 @@ use ledger::Id;
 use network::{capability::TaskType, reason::Reason, scheduler::Signal};
 use tasks::{Outcome, RunError, Task, Tier};
 
+use super::request::kind;
 use crate::{
     Backend,
     host::LocalHost,
@@ -211,20 +212,6 @@ fn run(host: &mut LocalHost, job: Job) -> Result<Vec<u8>, Failed> {
             detail: format!("the envelope names the model {}, this machine has {found}", job.model),
         }),
         _ => Ok(outcome.to_bytes()),
-    }
-}
-
-/// A task's kind, as envelopes name it.
-pub fn kind(task: &Task) -> TaskType {
-    match task {
-        Task::VectorSearch(_) => TaskType::VectorSearch,
-        Task::VectorInsert(_) => TaskType::VectorInsert,
-        Task::Embedding(_) => TaskType::Embedding,
-        Task::SemanticMatch(_) => TaskType::SemanticMatch,
-        Task::NeuralInference(_) => TaskType::NeuralInference,
-        Task::Encryption(_) => TaskType::Encryption,
-        Task::Compression(_) => TaskType::Compression,
-        Task::CustomWasm(_) => TaskType::CustomWasm,
     }
 }
 
