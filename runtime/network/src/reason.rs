@@ -61,6 +61,10 @@ reasons! {
     Expired = 307, "expired", "Nobody took it in time";
     Cancelled = 308, "cancelled", "The submitter gave it up";
     NotSealed = 309, "not-sealed", "The submitter did not send the payload";
+    TimedOut = 313, "timed-out", "It was not done in the time it was given";
+    NotDelivered = 314, "not-delivered", "Agreed on, and the result did not come";
+    ResultWrong = 315, "result-wrong", "What came is not the result that was agreed on";
+    RequestInvalid = 316, "request-invalid", "No task can be made of the request";
     // Claims and leases.
     ClaimInvalid = 400, "claim-invalid", "The claim contradicts itself";
     ClaimUnsigned = 401, "claim-unsigned", "The worker did not sign the claim";
@@ -79,6 +83,26 @@ reasons! {
     NotRevealed = 504, "not-revealed", "Committed and never shown";
     CommitBroken = 505, "commit-broken", "What was shown is not what was committed to";
     Unverified = 506, "unverified", "Taken without verification, as the submitter asked";
+    // The account.
+    RuleBroken = 600, "rule-broken", "A rule of the ledger does not hold";
+    NotStored = 602, "not-stored", "It could not be written down";
+    OperationReplaced = 603, "operation-replaced", "Another operation of the account has its place";
+}
+
+impl Reason {
+    /// Whether the same may succeed a while later.
+    pub fn is_passing(self) -> bool {
+        matches!(
+            self,
+            Reason::RateExceeded
+                | Reason::RelayFull
+                | Reason::OpenTasksExceeded
+                | Reason::BackingOff
+                | Reason::Draining
+                | Reason::Silent
+                | Reason::NotStored
+        )
+    }
 }
 
 #[cfg(test)]
