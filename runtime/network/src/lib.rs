@@ -11,16 +11,24 @@
 //! | [`queue`] | which task comes next: lanes, fairness, deadlines, backoff |
 //! | [`draw`] | who gets it: standing claims, the beacon, the lottery |
 //! | [`verify`] | whose result counts: credibility, policy, the work unit |
+//! | [`terms`] | what a task may cost, and how long its escrow has to last |
+//! | [`session`] | a connection: its opening, its silence, its backpressure |
+//! | [`relay`] | whoever edges connect to: a witness, a market |
+//! | [`bus`] | how relays speak to each other |
 //! | [`scheduler`] | how much of the machine a worker may use |
 //! | [`node`] | what every role takes and gives: time, randomness, what is to be stored |
 //! | [`reason`] | why, by stable numbers and names |
 
+pub mod bus;
 pub mod capability;
 pub mod draw;
 pub mod limits;
 pub mod node;
 pub mod queue;
 pub mod reason;
+pub mod relay;
 pub mod scheduler;
+pub mod session;
+pub mod terms;
 pub mod verify;
 pub mod wire;

@@ -147,9 +147,9 @@ pub struct Lease {
     pub worker: AccountId,
     /// Which lease of this relay.
     pub number: u64,
-    /// The reveal that drew the worker, and its place in the relay's chain.
+    /// The beacon that drew the worker.
     pub beacon: [u8; 32],
-    /// Place of the reveal in the chain.
+    /// Its round.
     pub beacon_slot: u64,
     /// The tasks.
     pub tasks: Vec<LeasedTask>,
@@ -290,10 +290,13 @@ pub struct Assigned {
     /// The task.
     #[serde(with = "fields::id")]
     pub task: Id,
-    /// The reveal that drew them.
+    /// The beacon that drew them.
     pub beacon: [u8; 32],
-    /// Place of the reveal in the relay's chain.
+    /// Its round.
     pub beacon_slot: u64,
+    /// The reveals that the beacon is mixed of ([`crate::draw::Reveals`]), ascending by witness.
+    #[serde(with = "fields::reveals")]
+    pub reveals: Vec<(AccountId, [u8; 32])>,
     /// SHA-256 over the claims that stood.
     #[serde(with = "fields::id")]
     pub claims: Id,
