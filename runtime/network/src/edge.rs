@@ -15,192 +15,32 @@
 mod act;
 mod doors;
 mod event;
+mod port;
 pub mod saved;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use identity::{AccountId, SecretKey};
-use ledger::{Balance, Id, Network};
-use thiserror::Error;
+use ledger::{Balance, Network};
 
-pub(crate) use self::{act::{Act, Saving}, doors::Doors};
-pub use self::{event::Event, saved::Saved};
+pub(crate) use self::{
+    act::{Act, Saving},
+    doors::Doors,
+};
+pub use self::{
+    event::Event,
+    port::{Config, ConfigError, Input, Output},
+    saved::Saved,
+};
 use crate::{
-    capability::TaskType,
     node::{Context, Link, Save},
     reason::Reason,
     session::edge::{Heard, Me},
-    submitter::{Request, Submitter},
-    wallet::{Home, Purpose, Told, Wallet, Want, Wanted},
+    submitter::Submitter,
+    wallet::{Home, Purpose, Told, Wallet, Want},
     wire::{Goodbye, Message, Refused, Roles},
-    worker::{Kept, Preferences, Worker},
+    worker::Worker,
 };
-
-/// What an edge is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The relays it connects to, the one that its wallet asks first.
-    pub relays: Vec<AccountId>,
-    /// Name and version of the program, at most 64 bytes.
-    pub agent: String,
-    /// Whether it submits tasks.
-    pub submits: bool,
-    /// What it lends, if it works.
-    pub work: Option<Preferences>,
-}
-
-/// Why there is no such edge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum ConfigError {
-    /// None, too many, or one twice.
-    #[error("{found} relays; an edge has 1 to {MAX_RELAYS}, each once")]
-    Relays {
-        /// How many.
-        found: usize,
-    },
-    /// The program's name is too long.
-    #[error("the agent has {found} bytes, at most 64")]
-    Agent {
-        /// How many.
-        found: usize,
-    },
-    /// No claim can be made of what it lends.
-    #[error("slots, models or groups out of range")]
-    Preferences,
-    /// It does nothing.
-    #[error("it neither submits nor works")]
-    Idle,
-    /// What was saved belongs to another account.
-    #[error("what was saved is another account's")]
-    Saved,
-}
-
-/// What happens to an edge.
-#[derive(Debug)]
-pub enum Input {
-    /// The shell has a connection to a relay.
-    Connected {
-        /// Its number, used once.
-        link: Link,
-        /// To whom it was asked to connect.
-        relay: AccountId,
-    },
-    /// The shell could not connect.
-    Unreachable {
-        /// To whom.
-        relay: AccountId,
-    },
-    /// A connection is gone.
-    Closed {
-        /// Its number.
-        link: Link,
-    },
-    /// A frame came.
-    Frame {
-        /// On which connection.
-        link: Link,
-        /// Its bytes.
-        bytes: Vec<u8>,
-    },
-    /// Something is on the disk.
-    Stored {
-        /// [`Save::ticket`].
-        ticket: u64,
-    },
-    /// Something is not known to be on the disk.
-    NotStored {
-        /// [`Save::ticket`].
-        ticket: u64,
-    },
-    /// What the scheduler lends.
-    Load {
-        /// In thousandths.
-        duty_permille: u16,
-        /// Why nothing at all.
-        paused: Option<Reason>,
-    },
-    /// A task was run, or could not be.
-    Done {
-        /// Which assignment.
-        assignment: Id,
-        /// The canonical result, or why there is none.
-        result: Result<Vec<u8>, Reason>,
-    },
-    /// Somebody wants a task done.
-    Submit {
-        /// A number of the caller's, used once.
-        job: u64,
-        /// The task.
-        request: Request,
-    },
-    /// Somebody wants tasks done whose results belong together.
-    SubmitBatch {
-        /// A number of the caller's, used once.
-        job: u64,
-        /// The tasks, in the order of their results.
-        parts: Vec<Request>,
-    },
-    /// A job is given up.
-    Cancel {
-        /// The caller's number.
-        job: u64,
-    },
-    /// Something is to be done on the account.
-    Order {
-        /// A number of the caller's.
-        order: u64,
-        /// What.
-        wanted: Wanted,
-    },
-    /// Time goes by.
-    Tick,
-    /// No further work: what is open ends, and then the connections.
-    Drain,
-}
-
-/// What an edge wants.
-#[derive(Debug)]
-pub enum Output {
-    /// Connect to a relay.
-    Connect {
-        /// Which.
-        relay: AccountId,
-        /// After so long.
-        after_ms: u64,
-    },
-    /// Send a message.
-    Send {
-        /// On which connection.
-        link: Link,
-        /// The message.
-        message: Message,
-    },
-    /// Close a connection. No [`Input::Closed`] need follow.
-    Close {
-        /// Which.
-        link: Link,
-    },
-    /// Write something down.
-    Save(Save),
-    /// Run a task.
-    Run {
-        /// Which assignment.
-        assignment: Id,
-        /// Its kind.
-        kind: TaskType,
-        /// SHA-256 of its model file, if it has one.
-        model: Option<Id>,
-        /// Its payload.
-        payload: Vec<u8>,
-    },
-    /// Stop a task: nobody wants its result any more.
-    Abort {
-        /// Which assignment.
-        assignment: Id,
-    },
-    /// Something to know.
-    Event(Event),
-}
 
 /// One account's part in a network.
 #[derive(Debug)]
@@ -306,19 +146,11 @@ impl Edge {
     pub fn next_deadline_ms(&self) -> Option<u64> {
         let submitter = self.submitter.as_ref().and_then(Submitter::next_deadline_ms);
         let worker = self.worker.as_ref().and_then(Worker::next_deadline_ms);
-        [self.doors.next_deadline_ms(), self.wallet.next_deadline_ms(), submitter, worker]
-            .into_iter()
-            .flatten()
-            .min()
+        let doors = self.may_dial().then(|| self.doors.next_deadline_ms()).flatten();
+        [doors, self.wallet.next_deadline_ms(), submitter, worker].into_iter().flatten().min()
     }
 
-    fn take(
-        &mut self,
-        context: &mut Context<'_>,
-        input: Input,
-        acts: &mut Vec<Act>,
-        out: &mut Vec<Output>,
-    ) {
+    fn take(&mut self, context: &mut Context<'_>, input: Input, acts: &mut Vec<Act>, out: &mut Vec<Output>) {
         let now = context.now;
         match input {
             Input::Connected { link, relay } => match self.doors.connected(&self.me, context, link, relay) {
@@ -453,7 +285,7 @@ impl Edge {
         match (saving, &mut self.worker) {
             (Saving::Operation, _) if stored => self.wallet.stored(now, acts),
             (Saving::Operation, _) => self.wallet.not_stored(now),
-            (Saving::Opening(id), Some(worker)) => worker.opening_stored(now, &id, stored, acts),
+            (Saving::Opening(id), Some(worker)) => worker.opening_stored(&id, stored, acts),
             (Saving::Prekeys, Some(worker)) => worker.prekeys_stored(stored),
             (Saving::Numbers(up_to), Some(worker)) => worker.numbers_stored(up_to, stored),
             (Saving::Opening(_) | Saving::Prekeys | Saving::Numbers(_), None) => {}
@@ -470,12 +302,17 @@ impl Edge {
 
     /// Does what is due everywhere.
     fn drive(&mut self, context: &mut Context<'_>, acts: &mut Vec<Act>, out: &mut Vec<Output>) {
-        for (link, reason) in self.doors.silent(context.now) {
-            let goodbye = Goodbye { reason: reason as u16, retry_after_ms: 0 };
-            out.push(Output::Send { link, message: goodbye.into() });
-            self.close(context, link, reason, 0, acts, out);
+        for (link, heard) in self.doors.listen(context.now) {
+            match heard {
+                Ok(message) => out.push(Output::Send { link, message }),
+                Err(reason) => {
+                    let goodbye = Goodbye { reason: reason as u16, retry_after_ms: 0 };
+                    out.push(Output::Send { link, message: goodbye.into() });
+                    self.close(context, link, reason, 0, acts, out);
+                }
+            }
         }
-        if !self.drains {
+        if self.may_dial() {
             let dials = self.doors.dial(context);
             out.extend(dials.into_iter().map(|(relay, after_ms)| Output::Connect { relay, after_ms }));
         }
@@ -488,6 +325,11 @@ impl Edge {
             worker.drive(&self.me, context, &self.doors, holder, acts);
         }
         self.finish_drain(acts, out);
+    }
+
+    /// A worker has to have a prekey to show, on the disk.
+    fn may_dial(&self) -> bool {
+        !self.drains && self.worker.as_ref().is_none_or(|worker| worker.prekey().is_some())
     }
 
     /// Nothing is left to do: the connections end.
@@ -574,13 +416,7 @@ impl Edge {
         }
     }
 
-    fn told(
-        &mut self,
-        context: &mut Context<'_>,
-        told: Told,
-        acts: &mut Vec<Act>,
-        out: &mut Vec<Output>,
-    ) {
+    fn told(&mut self, context: &mut Context<'_>, told: Told, acts: &mut Vec<Act>, out: &mut Vec<Output>) {
         match told.purpose {
             Purpose::Escrow(_) => {
                 if let Some(submitter) = &mut self.submitter {

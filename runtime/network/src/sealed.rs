@@ -12,7 +12,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use identity::{
     AccountId, Assignment, DecodeError, OpenError, Payload, PayloadKey, Random, ResultKey, SealError,
-    SecretKey, SealedPayload, SealedResult, SignedPrekey, WrappedKey,
+    SealedPayload, SealedResult, SecretKey, SignedPrekey, WrappedKey,
     aead::{CHUNK_BYTES, HEADER_BYTES, TAG_BYTES},
     seal::{MAX_PLAIN_BYTES, SALT_BYTES, envelope_hash as hash_of, padded_bytes},
 };
@@ -56,11 +56,7 @@ impl Parcel {
     ///
     /// # Errors
     /// [`SealError::Randomness`].
-    pub fn seal(
-        payload: &Payload,
-        envelope: &Envelope,
-        random: &mut Random<'_>,
-    ) -> Result<Self, SealError> {
+    pub fn seal(payload: &Payload, envelope: &Envelope, random: &mut Random<'_>) -> Result<Self, SealError> {
         let (sealed, key) = payload.seal(&envelope_hash(envelope), random)?;
         Ok(Parcel { sealed, key })
     }

@@ -8,11 +8,14 @@
 //! and more when the other says so ([`crate::wire::Grant`]). Control frames are never held back.
 
 pub mod edge;
+pub mod relay;
 
 use crate::wire::{Kind, MAX_DATA_BYTES};
 
 /// Data bytes that an edge lets a relay send before it grants more.
 pub const GRANT_BYTES: u32 = 4 << 20;
+/// A relay that has heard nothing for so long asks.
+pub const PING_MS: u32 = 30_000;
 /// The opening takes no longer.
 pub const OPENING_MS: u64 = 10_000;
 /// A side that is not heard for so many pings is gone.

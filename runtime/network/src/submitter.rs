@@ -24,12 +24,21 @@ mod task;
 use std::collections::BTreeMap;
 
 use identity::AccountId;
-use ledger::{Holder, Id, op::{Action, LockKind}};
+use ledger::{
+    Holder, Id,
+    op::{Action, LockKind},
+};
 
-use self::{batch::Batch, task::{Stage, Task}};
+pub(crate) use self::result::{Gather, parts};
+use self::{
+    batch::Batch,
+    task::{Fate, Stage, Task},
+};
 pub use self::{
-    request::{Quote, Request, RequestError},
+    batch::PARTS_AT_ONCE,
+    request::{MAX_TIME_MS, Quote, Request, RequestError},
     result::TaskResult,
+    task::{CANCEL_MS, ESCROW_MS, MARGIN_MS, RESULT_MS},
 };
 use crate::{
     edge::{Act, Doors, Event},
@@ -158,10 +167,11 @@ impl Submitter {
         acts: &mut Vec<Act>,
     ) -> bool {
         let now = context.now;
-        let known = |task: &Id, tasks: &BTreeMap<Id, Task>| tasks.get(task).is_some_and(|t| t.relay == *relay);
+        let known =
+            |task: &Id, tasks: &BTreeMap<Id, Task>| tasks.get(task).is_some_and(|t| t.relay == *relay);
         match message {
             Message::Accepted(Accepted { task, .. }) if known(task, &self.tasks) => {
-                self.with(task, |task| task.accepted(now));
+                self.with(task, |task| task.accepted());
             }
             Message::Assigned(assigned) if known(&assigned.task, &self.tasks) => {
                 self.assigned(me, context, doors, relay, assigned, acts);
@@ -251,7 +261,12 @@ impl Submitter {
             Ok((id, task)) => {
                 self.payload_bytes += payload;
                 acts.push(Act::Want(task.escrow_want(id)));
-                acts.push(Act::Event(Event::Begun { job, part, task: id, most_ucredits: task.most_ucredits }));
+                acts.push(Act::Event(Event::Begun {
+                    job,
+                    part,
+                    task: id,
+                    most_ucredits: task.most_ucredits,
+                }));
                 if let Owner::Job(job) = owner {
                     self.jobs.insert(job, id);
                 }
@@ -308,7 +323,7 @@ impl Submitter {
         let reason = Reason::from_code(refused.reason).unwrap_or(Reason::MessageUnexpected);
         let Some(task) = self.tasks.get_mut(&refused.about) else { return };
         if reason == Reason::Replayed {
-            return task.accepted(now);
+            return task.accepted();
         }
         if reason.is_passing() {
             return task.again(now, u64::from(refused.retry_after_ms));
@@ -345,33 +360,47 @@ impl Submitter {
                 acts.push(Act::Send(task.relay, Cancel { task: id }.into()));
                 task.give_up(now, Reason::TimedOut);
             }
-            Stage::GivenUp { reason, .. } => self.end(id, Err((reason, task.most_ucredits)), acts),
+            Stage::GivenUp { reason, .. } => {
+                let most = task.most_ucredits;
+                self.end(id, Err((reason, most)), acts);
+            }
             Stage::Delivering { .. } => {
                 let cost = task.cost_ucredits();
                 self.end(id, Err((Reason::NotDelivered, cost)), acts);
             }
             Stage::Lost { .. } => {
-                let other = doors.first_open(now).filter(|(relay, _)| *relay != task.relay);
-                match task.fate(epoch, holder) {
-                    task::Fate::Unknown => {
-                        task.ask_fate(now);
-                        acts.push(Act::Hint(now.ms));
-                    }
-                    task::Fate::RanOut if other.is_some() && task.moves < MAX_MOVES => {
-                        let (owner, moves) = (task.owner, task.moves + 1);
-                        let Some(request) = self.take(&id) else { return };
-                        self.begin(me, context, doors, owner, request, acts);
-                        if let Some(task) = self.tasks.values_mut().find(|t| t.owner == owner) {
-                            task.moves = moves;
-                        }
-                    }
-                    task::Fate::RanOut => self.end(id, Err((Reason::Silent, 0)), acts),
-                    task::Fate::Decided => {
-                        let most = task.most_ucredits;
-                        self.end(id, Err((Reason::Silent, most)), acts);
-                    }
-                }
+                let fate = task.fate(epoch, holder);
+                self.lost_overdue(me, context, doors, id, fate, acts);
             }
+        }
+    }
+
+    /// What becomes of a task whose relay did not come back in time.
+    fn lost_overdue(
+        &mut self,
+        me: &Me,
+        context: &mut Context<'_>,
+        doors: &Doors,
+        id: Id,
+        fate: Fate,
+        acts: &mut Vec<Act>,
+    ) {
+        let now = context.now;
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let (owner, moves, most) = (task.owner, task.moves + 1, task.most_ucredits);
+        let elsewhere = doors.first_open(now).is_some_and(|(relay, _)| relay != task.relay);
+        match fate {
+            Fate::Unknown if elsewhere => {
+                task.ask_fate(now);
+                acts.push(Act::Hint(now.ms));
+            }
+            Fate::RanOut if elsewhere && moves <= MAX_MOVES => {
+                let Some(request) = self.take(&id) else { return };
+                self.begin(me, context, doors, owner, request, acts);
+                self.tasks.values_mut().filter(|task| task.owner == owner).for_each(|t| t.moves = moves);
+            }
+            Fate::RanOut => self.end(id, Err((Reason::Silent, 0)), acts),
+            Fate::Unknown | Fate::Decided => self.end(id, Err((Reason::Silent, most)), acts),
         }
     }
 

@@ -254,7 +254,8 @@ impl Wallet {
     fn read(&self, relay: &identity::AccountId, said: &AccountIs) -> Result<Holder, String> {
         let message = statement_message(self.network.id(), &self.account, said.epoch, &said.leaf);
         let key = relay.public_key().map_err(|error| error.to_string())?;
-        key.verify(message.as_bytes(), &said.signature).map_err(|_| "the relay did not sign it".to_string())?;
+        key.verify(message.as_bytes(), &said.signature)
+            .map_err(|_| "the relay did not sign it".to_string())?;
         let holder = Holder::read(&self.account, &said.leaf).map_err(|error| error.to_string())?;
         let known = self.holder.as_ref().map_or(0, |holder| holder.account().next_seq);
         if holder.account().next_seq < known {

@@ -27,7 +27,13 @@ use self::{
     job::{Job, Stage},
     lease::Lease,
 };
-pub use self::{guards::Guards, preferences::Preferences};
+pub use self::{
+    claim::{CLAIM_EPOCHS, RENEW_EPOCHS, STAKE_EPOCHS, STAKE_LEFT_EPOCHS, STAKE_RENEW_EPOCHS},
+    guards::{Guards, SHELF_MOST, SHELVES},
+    job::PAYLOAD_MS,
+    lease::MAX_JOBS,
+    preferences::Preferences,
+};
 use crate::{
     edge::{Act, Doors, Event, Saving, saved},
     node::{Context, Now},
@@ -184,7 +190,7 @@ impl Worker {
                     self.part(me, context, part, acts);
                 }
             }
-            Message::Open(open) => self.open(me, context.now, relay, &open.tasks, acts),
+            Message::Open(open) => self.open(me, relay, &open.tasks, acts),
             Message::Settled(settled) if self.holds(relay, &settled.task) => self.settled(settled, acts),
             Message::Refused(refused) => return self.refused(context.now, relay, refused, acts),
             _ => return false,
@@ -204,7 +210,7 @@ impl Worker {
         let Some(job) = self.jobs.get_mut(id).filter(|job| matches!(job.stage, Stage::Running { .. })) else {
             return;
         };
-        let finished = result.and_then(|bytes| job.finish(me, context, &bytes));
+        let finished = result.and_then(|bytes| job.finish(context, &bytes));
         match finished {
             Ok(bytes) => self.kept_bytes += bytes,
             Err(reason) => self.hand_back(&[*id], reason, acts),
@@ -213,12 +219,12 @@ impl Worker {
     }
 
     /// That an assignment was opened is on the disk, or may not be.
-    pub(crate) fn opening_stored(&mut self, now: Now, id: &Id, stored: bool, acts: &mut Vec<Act>) {
+    pub(crate) fn opening_stored(&mut self, id: &Id, stored: bool, acts: &mut Vec<Act>) {
         if !stored {
             return self.hand_back(&[*id], Reason::NotStored, acts);
         }
         if let Some(job) = self.jobs.get_mut(id) {
-            acts.extend(job.run(now, *id));
+            acts.extend(job.run(*id));
         }
     }
 
@@ -251,7 +257,7 @@ impl Worker {
     ) {
         self.keep_prekeys(me, context, acts);
         self.keep_claims(me, context.now, doors, holder, acts);
-        self.commit_finished(me, context.now, acts);
+        self.commit_finished(me, acts);
         self.keep_leases(context.now, acts);
     }
 
@@ -315,11 +321,11 @@ impl Worker {
 
     /// Opens what is complete, and has it written down before it runs.
     fn try_open(&mut self, me: &Me, context: &mut Context<'_>, id: &Id, acts: &mut Vec<Act>) {
-        let Some((job, (key, payload))) = self.jobs.get_mut(id).and_then(|job| {
-            let delivered = job.delivered()?;
-            Some((job, delivered))
-        }) else {
-            return;
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let (key, payload) = match job.delivered() {
+            None => return,
+            Some(Ok(delivered)) => delivered,
+            Some(Err(reason)) => return self.hand_back(&[*id], reason, acts),
         };
         let envelope = &job.envelope;
         let delivery = Delivery {
@@ -350,13 +356,7 @@ impl Worker {
         acts.push(Act::Event(Event::Worked { assignment: id, task: settled.task, reason, price_ucredits }));
     }
 
-    fn refused(
-        &mut self,
-        now: Now,
-        relay: &AccountId,
-        refused: &Refused,
-        acts: &mut Vec<Act>,
-    ) -> bool {
+    fn refused(&mut self, now: Now, relay: &AccountId, refused: &Refused, acts: &mut Vec<Act>) -> bool {
         let reason = Reason::from_code(refused.reason).unwrap_or(Reason::MessageUnexpected);
         if self.holds(relay, &refused.about) {
             if let Some(id) = self.tasks.get(&refused.about).copied() {
@@ -375,6 +375,8 @@ impl Worker {
             return false;
         }
         post.refused(now, u64::from(refused.retry_after_ms));
+        // A stake may be gone that the wallet has not heard of.
+        acts.push(Act::Hint(now.ms));
         acts.push(Act::Event(Event::ClaimRefused { relay: *relay, reason, detail: refused.detail.clone() }));
         true
     }

@@ -135,10 +135,10 @@ impl Doors {
         Some((door.relay, was_open))
     }
 
-    /// Connections on which nothing was heard for too long.
-    pub(crate) fn silent(&self, now: Now) -> Vec<(Link, Reason)> {
-        let sessions = self.0.iter().filter_map(|door| door.session.as_ref());
-        sessions.filter_map(|(link, session)| Some((*link, session.check(now).err()?))).collect()
+    /// What silence asks for on each connection: a ping, or the end.
+    pub(crate) fn listen(&mut self, now: Now) -> Vec<(Link, Result<Message, Reason>)> {
+        let sessions = self.0.iter_mut().filter_map(|door| door.session.as_mut());
+        sessions.filter_map(|(link, session)| Some((*link, session.check(now).transpose()?))).collect()
     }
 
     /// Relays to connect to, and after how long: anything up to a bound that doubles from [`LEAST_MS`] to [`MOST_MS`] with every

@@ -11,7 +11,7 @@ use crate::{
     node::{Context, Now},
     reason::Reason,
     wire::{
-        Auth, Challenge, Goodbye, Grant, Hello, Message, Pong, Roles, VERSION, Welcome, auth_message,
+        Auth, Challenge, Goodbye, Grant, Hello, Message, Ping, Pong, Roles, VERSION, Welcome, auth_message,
         challenge_message,
     },
 };
@@ -54,11 +54,24 @@ enum Phase {
     /// Auth is sent.
     Auth,
     /// It stands.
-    Open { ping_ms: u64, head: Option<Head>, staked_ucredits: u64 },
+    Open(Box<Opened>),
+}
+
+/// What the relay said when it let the edge in.
+#[derive(Debug)]
+struct Opened {
+    ping_ms: u64,
+    staked_ucredits: u64,
+    /// The chains of its draws, the last it said first.
+    heads: [Vec<Head>; 2],
+    /// When the edge asked whether it is there.
+    asked_ms: Option<u64>,
 }
 
 /// What came of a frame.
 #[derive(Debug, PartialEq, Eq)]
+// Most frames are messages.
+#[allow(clippy::large_enum_variant)]
 pub enum Heard {
     /// Nothing for the roles.
     Nothing,
@@ -105,7 +118,7 @@ impl Session {
 
     /// Whether the relay let it in.
     pub fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open { .. })
+        matches!(self.phase, Phase::Open(_))
     }
 
     /// The relay's epoch, as it was told and as time has gone since.
@@ -114,18 +127,19 @@ impl Session {
         epoch.saturating_add(now.ms.saturating_sub(at_ms) / EPOCH_MS)
     }
 
-    /// The head of the relay's beacon chain, if it told one.
-    pub fn head(&self) -> Option<&Head> {
-        match &self.phase {
-            Phase::Open { head, .. } => head.as_ref(),
-            Phase::Hello(_) | Phase::Auth => None,
-        }
+    /// The heads of the chains that the relay draws by, and those before: a draw may be of a round before the change.
+    pub fn heads(&self) -> impl Iterator<Item = &[Head]> {
+        let heads = match &self.phase {
+            Phase::Open(opened) => opened.heads.as_slice(),
+            Phase::Hello(_) | Phase::Auth => &[],
+        };
+        heads.iter().map(Vec::as_slice).filter(|heads| !heads.is_empty())
     }
 
     /// The base stake of this edge as the relay knew it when it opened, in micro-credits.
     pub fn staked_ucredits(&self) -> u64 {
-        match self.phase {
-            Phase::Open { staked_ucredits, .. } => staked_ucredits,
+        match &self.phase {
+            Phase::Open(opened) => opened.staked_ucredits,
             Phase::Hello(_) | Phase::Auth => 0,
         }
     }
@@ -147,7 +161,7 @@ impl Session {
         if is_data(message.kind()) {
             self.spend(frame.len(), out)?;
         }
-        match (message, &self.phase) {
+        match (message, &mut self.phase) {
             (Message::Goodbye(Goodbye { reason, retry_after_ms }), _) => {
                 Ok(Heard::Ended { reason, retry_after_ms })
             }
@@ -159,24 +173,29 @@ impl Session {
                 Ok(Heard::Nothing)
             }
             (Message::Welcome(welcome), Phase::Auth) => {
-                self.let_in(&welcome);
+                self.let_in(welcome);
                 Ok(Heard::Opened)
             }
             (Message::Refused(refused), Phase::Hello(_) | Phase::Auth) => {
                 Ok(Heard::Ended { reason: refused.reason, retry_after_ms: refused.retry_after_ms })
             }
             (_, Phase::Hello(_) | Phase::Auth) => Err(Reason::MessageUnexpected),
-            (Message::Ping(ping), Phase::Open { .. }) => {
+            (Message::Heads(heads), Phase::Open(opened)) => {
+                opened.heads.swap(0, 1);
+                opened.heads[0] = heads.heads;
+                Ok(Heard::Nothing)
+            }
+            (Message::Ping(ping), Phase::Open(_)) => {
                 out.push(Pong { token: ping.token }.into());
                 Ok(Heard::Nothing)
             }
-            (Message::Pong(_), Phase::Open { .. }) => Ok(Heard::Nothing),
-            (Message::Grant(grant), Phase::Open { .. }) => {
+            (Message::Pong(_), Phase::Open(_)) => Ok(Heard::Nothing),
+            (Message::Grant(grant), Phase::Open(_)) => {
                 self.credit = self.credit.saturating_add(u64::from(grant.bytes)).min(MAX_CREDIT_BYTES);
                 self.flush(out);
                 Ok(Heard::Nothing)
             }
-            (message, Phase::Open { .. }) => Ok(Heard::Message(message)),
+            (message, Phase::Open(_)) => Ok(Heard::Message(message)),
         }
     }
 
@@ -200,27 +219,49 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the other side is gone.
+    /// Asks whether the other side is there, if nothing was heard of it for long.
     ///
     /// # Errors
-    /// [`Reason::Silent`].
-    pub fn check(&self, now: Now) -> Result<(), Reason> {
-        if now.ms >= self.deadline_ms() { Err(Reason::Silent) } else { Ok(()) }
+    /// [`Reason::Silent`]: it is gone.
+    pub fn check(&mut self, now: Now) -> Result<Option<Message>, Reason> {
+        let Phase::Open(opened) = &mut self.phase else {
+            let late = now.ms >= self.opened_ms.saturating_add(OPENING_MS);
+            return if late { Err(Reason::Silent) } else { Ok(None) };
+        };
+        let unheard_ms = now.ms.saturating_sub(self.heard_ms);
+        if unheard_ms >= opened.ping_ms * SILENT_PINGS {
+            return Err(Reason::Silent);
+        }
+        let asked = opened.asked_ms.is_some_and(|asked_ms| asked_ms > self.heard_ms);
+        // The relay asks first: who is heard of it has nothing to ask.
+        if asked || unheard_ms < opened.ping_ms * 2 {
+            return Ok(None);
+        }
+        opened.asked_ms = Some(now.ms);
+        Ok(Some(Ping { token: now.ms }.into()))
     }
 
-    /// When it is gone if nothing is heard.
+    /// When something is due if nothing is heard.
     pub fn deadline_ms(&self) -> u64 {
-        match self.phase {
+        match &self.phase {
             Phase::Hello(_) | Phase::Auth => self.opened_ms.saturating_add(OPENING_MS),
-            Phase::Open { ping_ms, .. } => self.heard_ms.saturating_add(ping_ms * SILENT_PINGS),
+            Phase::Open(opened) => {
+                let asked = opened.asked_ms.is_some_and(|asked_ms| asked_ms > self.heard_ms);
+                let pings = if asked { SILENT_PINGS } else { 2 };
+                self.heard_ms.saturating_add(opened.ping_ms * pings)
+            }
         }
     }
 
-    fn let_in(&mut self, welcome: &Welcome) {
+    fn let_in(&mut self, welcome: Welcome) {
         let ping_ms = u64::from(welcome.ping_ms).clamp(LEAST_PING_MS, MOST_PING_MS);
         self.credit = u64::from(welcome.grant_bytes).min(MAX_CREDIT_BYTES);
-        let head = None;
-        self.phase = Phase::Open { ping_ms, head, staked_ucredits: welcome.staked_ucredits };
+        self.phase = Phase::Open(Box::new(Opened {
+            ping_ms,
+            staked_ucredits: welcome.staked_ucredits,
+            heads: [welcome.heads, Vec::new()],
+            asked_ms: None,
+        }));
     }
 
     /// Data that came is granted again when half of the credit is used up.

@@ -3,9 +3,15 @@
 use std::collections::BTreeMap;
 
 use identity::{AccountId, Payload, ResultKey, SealError, SignedPrekey};
-use ledger::{Holder, Id, op::{LockKind, Policy}};
+use ledger::{
+    Holder, Id,
+    op::{LockKind, Policy},
+};
 
-use super::{Ending, Owner, Request, TaskResult, result::{Gather, parts}};
+use super::{
+    Ending, Owner, Request, TaskResult,
+    result::{Gather, parts},
+};
 use crate::{
     edge::{Act, Event},
     node::{Context, Now},
@@ -200,7 +206,7 @@ impl Task {
     }
 
     /// The relay has it.
-    pub(super) fn accepted(&mut self, _now: Now) {
+    pub(super) fn accepted(&mut self) {
         if matches!(self.stage, Stage::Sent | Stage::Again { .. }) {
             self.stage = Stage::Accepted;
         }

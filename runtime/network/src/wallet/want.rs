@@ -76,7 +76,8 @@ impl Wanted {
     /// The action, in an operation of this epoch.
     pub(super) fn action(&self, epoch: u64) -> Action {
         let own = |kind, amount_ucredits, life_epochs: u64| {
-            let policy = Policy { authority: AccountId::from_bytes([0; 32]), redundancy: 1, priority_halves: 2 };
+            let policy =
+                Policy { authority: AccountId::from_bytes([0; 32]), redundancy: 1, priority_halves: 2 };
             let expiry_epoch = epoch.saturating_add(life_epochs);
             Action::Lock(LockTerms { kind, task: Id::ZERO, amount_ucredits, policy, expiry_epoch })
         };

@@ -39,9 +39,15 @@ pub(super) struct Post {
 #[derive(Debug)]
 struct Claimed {
     id: Id,
+    terms: Terms,
+    until_epoch: u64,
+}
+
+/// What a claim offers.
+#[derive(Debug, PartialEq, Eq)]
+struct Terms {
     slots: u16,
     stakes: Vec<Id>,
-    until_epoch: u64,
     prekey: Vec<u8>,
 }
 
@@ -95,56 +101,49 @@ impl Worker {
             let stakes = self.keep_stakes(relay, slots, now, epoch, holder, acts);
             let post = self.posts.entry(*relay).or_default();
             post.due_ms = now.ms + LOOK_MS;
+            // Of stakes that are gone nothing is at risk any more.
+            post.stakes.retain(|stake| holder.account().locks.contains_key(stake));
             let established = Standing::of(holder.account().base_stake_ucredits()) == Standing::Established;
             let slots = if established { slots.min(stakes.len() as u16) } else { slots };
             let stakes = stakes.into_iter().take(usize::from(slots)).collect::<Vec<Id>>();
-            let stands = post.claim.as_ref().is_some_and(|claim| {
-                let renewed = claim.until_epoch >= epoch + RENEW_EPOCHS;
-                renewed && (claim.slots, &claim.stakes, &claim.prekey) == (slots, &stakes, &prekey)
-            });
+            let terms = Terms { slots, stakes, prekey: prekey.clone() };
+            let stands = post
+                .claim
+                .as_ref()
+                .is_some_and(|claim| claim.until_epoch >= epoch + RENEW_EPOCHS && claim.terms == terms);
             // What was never claimed need not be withdrawn.
-            let nothing = slots == 0 && post.claim.as_ref().is_none_or(|claim| claim.slots == 0);
+            let nothing = slots == 0 && post.claim.as_ref().is_none_or(|claim| claim.terms.slots == 0);
             if stands || nothing || now.ms < post.claim_ms || !self.reserve(me, acts) {
                 continue;
             }
-            self.offer(me, now, epoch, *relay, slots, stakes, prekey.clone(), acts);
+            self.offer(me, now, epoch, relay, terms, acts);
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn offer(
-        &mut self,
-        me: &Me,
-        now: Now,
-        epoch: u64,
-        relay: AccountId,
-        slots: u16,
-        stakes: Vec<Id>,
-        prekey: Vec<u8>,
-        acts: &mut Vec<Act>,
-    ) {
+    fn offer(&mut self, me: &Me, now: Now, epoch: u64, relay: &AccountId, terms: Terms, acts: &mut Vec<Act>) {
         self.number += 1;
         let claim = Claim {
             worker: me.key.account(),
             number: self.number,
             capability: self.preferences.capability(),
-            slots,
-            stakes: stakes.clone(),
+            slots: terms.slots,
+            stakes: terms.stakes.clone(),
             site: self.preferences.site,
             region: self.preferences.region,
             groups: self.preferences.groups.clone(),
             until_epoch: epoch + CLAIM_EPOCHS,
         };
         let (id, until_epoch) = (claim.id(&me.network), claim.until_epoch);
-        let Some(post) = self.posts.get_mut(&relay) else { return };
-        post.stakes.extend(stakes.iter().copied());
-        if stakes.is_empty() {
+        let Some(post) = self.posts.get_mut(relay) else { return };
+        if terms.stakes.is_empty() && terms.slots > 0 {
             post.stakes.clear();
         }
-        post.claim = Some(Claimed { id, slots, stakes, until_epoch, prekey: prekey.clone() });
+        post.stakes.extend(terms.stakes.iter().copied());
         post.claim_ms = now.ms + CLAIM_PAUSE_MS;
-        let claim = Signed::sign(claim, &me.network, &me.key);
-        acts.push(Act::Send(relay, Offer { claim, prekey: Some(prekey) }.into()));
+        let offer =
+            Offer { claim: Signed::sign(claim, &me.network, &me.key), prekey: Some(terms.prekey.clone()) };
+        post.claim = Some(Claimed { id, terms, until_epoch });
+        acts.push(Act::Send(*relay, offer.into()));
     }
 
     /// The stakes that stand for a relay, those that last longest first; one more is locked where one is missing.

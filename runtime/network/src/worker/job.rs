@@ -9,7 +9,6 @@ use crate::{
     node::{Context, Now},
     reason::Reason,
     sealed::{TaskKey, result_bytes, result_hash},
-    session::edge::Me,
     submitter::{Gather, parts},
     verify::unit,
     wire::{Commit, Envelope, Flow, LeasedTask, Part, Reveal},
@@ -118,13 +117,15 @@ impl Job {
         payload.take(part, self.envelope.payload_bytes).map(drop).map_err(|_| Reason::PayloadUnreadable)
     }
 
-    /// Key and payload, when both are there. What cannot be one of them is none at all, and the open fails.
-    pub(super) fn delivered(&self) -> Option<(WrappedKey, SealedPayload)> {
+    /// Key and payload, when both are there.
+    pub(super) fn delivered(&self) -> Option<Result<(WrappedKey, SealedPayload), Reason>> {
         let Stage::Waiting { key: Some(key), payload } = &self.stage else { return None };
         if !payload.is_whole() {
             return None;
         }
-        Some((WrappedKey::decode(key).ok()?, SealedPayload::decode(payload.bytes()).ok()?))
+        let read = |_| Reason::PayloadUnreadable;
+        let key = WrappedKey::decode(key).map_err(read);
+        Some(key.and_then(|key| Ok((key, SealedPayload::decode(payload.bytes()).map_err(read)?))))
     }
 
     pub(super) fn opened(&mut self, now: Now, plain: Vec<u8>, task: TaskKey, result: &ResultKey) {
@@ -134,7 +135,7 @@ impl Job {
     }
 
     /// It is written down that it was opened: it may run.
-    pub(super) fn run(&mut self, _now: Now, id: Id) -> Option<Act> {
+    pub(super) fn run(&mut self, id: Id) -> Option<Act> {
         if !matches!(self.stage, Stage::Opened { .. }) {
             return None;
         }
@@ -149,13 +150,7 @@ impl Job {
     }
 
     /// Seals a result and makes its tag. Bytes that are kept for it.
-    pub(super) fn finish(
-        &mut self,
-        me: &Me,
-        context: &mut Context<'_>,
-        result: &[u8],
-    ) -> Result<usize, Reason> {
-        let _ = me;
+    pub(super) fn finish(&mut self, context: &mut Context<'_>, result: &[u8]) -> Result<usize, Reason> {
         let Stage::Running { keys } = &self.stage else { return Err(Reason::TaskFailed) };
         let most = self.envelope.max_result_bytes;
         if result_bytes(result.len()).is_none_or(|bytes| bytes > most) {
@@ -174,7 +169,7 @@ impl Job {
     }
 
     /// The commit, if it has not been sent on this connection.
-    pub(super) fn commit(&mut self, _now: Now, id: &Id, worker: &AccountId) -> Option<Commit> {
+    pub(super) fn commit(&mut self, id: &Id, worker: &AccountId) -> Option<Commit> {
         let Stage::Finished { shown, committed, .. } = &mut self.stage else { return None };
         if std::mem::replace(committed, true) {
             return None;
@@ -184,7 +179,7 @@ impl Job {
     }
 
     /// The reveal, of what is committed to.
-    pub(super) fn reveal(&mut self, _now: Now) -> Option<Reveal> {
+    pub(super) fn reveal(&mut self) -> Option<Reveal> {
         let Stage::Finished { shown, committed: true, revealed, .. } = &mut self.stage else { return None };
         *revealed = true;
         Some(Reveal {
@@ -199,9 +194,7 @@ impl Job {
     /// The sealed result.
     pub(super) fn result_parts(&self) -> Vec<Part> {
         match &self.stage {
-            Stage::Finished { sealed, .. } => {
-                parts(self.task, Flow::Result(self.number), sealed).collect()
-            }
+            Stage::Finished { sealed, .. } => parts(self.task, Flow::Result(self.number), sealed).collect(),
             Stage::Waiting { .. } | Stage::Opened { .. } | Stage::Running { .. } => Vec::new(),
         }
     }

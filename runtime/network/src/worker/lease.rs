@@ -104,11 +104,11 @@ impl Worker {
     }
 
     /// Binds the worker to what was finished since, one batch a lease.
-    pub(super) fn commit_finished(&mut self, me: &Me, now: Now, acts: &mut Vec<Act>) {
+    pub(super) fn commit_finished(&mut self, me: &Me, acts: &mut Vec<Act>) {
         let mut batches: BTreeMap<Id, (AccountId, CommitBatch)> = BTreeMap::new();
         let worker = me.key.account();
         for (id, job) in &mut self.jobs {
-            let Some(commit) = job.commit(now, id, &worker) else { continue };
+            let Some(commit) = job.commit(id, &worker) else { continue };
             let empty = || (job.relay, CommitBatch { worker, lease: job.lease, commits: Vec::new() });
             batches.entry(job.lease).or_insert_with(empty).1.commits.push(commit);
         }
@@ -119,19 +119,12 @@ impl Worker {
     }
 
     /// Shows what was committed to, and sends the sealed results.
-    pub(super) fn open(
-        &mut self,
-        me: &Me,
-        now: Now,
-        relay: &AccountId,
-        tasks: &[Id],
-        acts: &mut Vec<Act>,
-    ) {
+    pub(super) fn open(&mut self, me: &Me, now: Now, relay: &AccountId, tasks: &[Id], acts: &mut Vec<Act>) {
         let mut batches: BTreeMap<Id, RevealBatch> = BTreeMap::new();
         let mut parts = Vec::new();
         for task in tasks {
             let Some(job) = self.tasks.get(task).and_then(|id| self.jobs.get_mut(id)) else { continue };
-            let Some(reveal) = Some(&mut *job).filter(|job| job.relay == *relay).and_then(|j| j.reveal(now))
+            let Some(reveal) = Some(&mut *job).filter(|job| job.relay == *relay).and_then(|j| j.reveal())
             else {
                 continue;
             };
