@@ -113,6 +113,11 @@ impl Edge {
         &self.wallet
     }
 
+    #[cfg(test)]
+    pub(crate) fn wallet_for_test(&mut self) -> &mut Wallet {
+        &mut self.wallet
+    }
+
     /// Its submitter, if it submits.
     pub fn submitter(&self) -> Option<&Submitter> {
         self.submitter.as_ref()
@@ -173,7 +178,7 @@ impl Edge {
             }
             Input::Done { assignment, result } => {
                 if let Some(worker) = &mut self.worker {
-                    worker.done(&self.me, context, &assignment, result, acts);
+                    worker.done(context, &assignment, result, acts);
                 }
             }
             Input::Submit { job, request } => match &mut self.submitter {
@@ -455,5 +460,7 @@ pub const MAX_RELAYS: usize = 3;
 /// A relay that wants to be left alone for longer is asked after this.
 const MOST_RETRY_MS: u64 = 600_000;
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

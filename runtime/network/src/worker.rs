@@ -201,7 +201,6 @@ impl Worker {
     /// The shell has a result, or could not get one.
     pub(crate) fn done(
         &mut self,
-        me: &Me,
         context: &mut Context<'_>,
         id: &Id,
         result: Result<Vec<u8>, Reason>,

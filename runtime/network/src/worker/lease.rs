@@ -119,7 +119,7 @@ impl Worker {
     }
 
     /// Shows what was committed to, and sends the sealed results.
-    pub(super) fn open(&mut self, me: &Me, now: Now, relay: &AccountId, tasks: &[Id], acts: &mut Vec<Act>) {
+    pub(super) fn open(&mut self, me: &Me, relay: &AccountId, tasks: &[Id], acts: &mut Vec<Act>) {
         let mut batches: BTreeMap<Id, RevealBatch> = BTreeMap::new();
         let mut parts = Vec::new();
         for task in tasks {
