@@ -1,5 +1,7 @@
 //! Votes of witnesses and certificates: a value with enough of them.
 
+use std::borrow::Cow;
+
 use identity::{AccountId, PublicKey, SecretKey, Signature};
 
 use crate::{
@@ -158,10 +160,11 @@ impl Certificate {
 }
 
 /// Gathers votes for one value until they certify it.
+#[derive(Clone, Debug)]
 pub struct Collector<'a> {
     network: Id,
     value: Id,
-    committee: &'a Committee,
+    committee: Cow<'a, Committee>,
     certificate: Certificate,
     weight: u64,
 }
@@ -169,6 +172,15 @@ pub struct Collector<'a> {
 impl<'a> Collector<'a> {
     /// Waits for votes for a value.
     pub fn new(network: Id, value: Id, committee: &'a Committee) -> Self {
+        Collector::of(network, value, Cow::Borrowed(committee))
+    }
+
+    /// The same with a committee of its own, for whoever waits long.
+    pub fn owned(network: Id, value: Id, committee: Committee) -> Collector<'static> {
+        Collector::of(network, value, Cow::Owned(committee))
+    }
+
+    fn of(network: Id, value: Id, committee: Cow<'a, Committee>) -> Self {
         Collector { network, value, committee, certificate: Certificate::default(), weight: 0 }
     }
 

@@ -34,6 +34,21 @@ impl Checkpoint {
         Id::hash("edgenet/checkpoint/v1", &[network.as_bytes(), &bytes.0])
     }
 
+    /// Canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        self.write(&mut out);
+        out.0
+    }
+
+    /// Reads what [`Checkpoint::encode`] wrote.
+    ///
+    /// # Errors
+    /// Bytes that are not canonical.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Reader::whole(bytes, Checkpoint::read)
+    }
+
     pub(crate) fn write(&self, out: &mut Writer) {
         out.u8(crate::op::VERSION).u64(self.epoch).id(&self.previous).id(&self.root);
         out.u64(self.accounts).u64(self.treasury_ucredits).u64(self.compute);

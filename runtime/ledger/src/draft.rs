@@ -4,12 +4,12 @@ use identity::AccountId;
 use thiserror::Error;
 
 use crate::{
-    Checkpoint, Evidence, Id, Lacking, Ledger, Refusal, Roll,
+    Checkpoint, Evidence, Id, Lacking, Ledger, Network, Refusal, Roll,
     account::Account,
     expiry::{Expiry, MAX_EXPIRED, is_due},
     op::{Action, MAX_RECEIVES, Op, Out, Receive},
     rule::Rule,
-    state::Stop,
+    state::{Stop, balance_after, check_rotation, prepare_on},
 };
 
 /// Why the treasury does not pay.
@@ -84,30 +84,37 @@ impl Ledger {
 
     fn draft_any(&self, account: &AccountId, action: Action, epoch: u64) -> Result<Op, Refusal> {
         let unknown = Account::default();
-        let state = self.account(account).unwrap_or(&unknown);
-        let epoch = epoch.max(state.last_epoch);
-        let mut op = Op {
-            account: *account,
-            seq: state.next_seq,
-            prev: state.head,
-            epoch,
-            receives: ready(state, epoch),
-            action,
-            balance_after: 0,
-        };
-        op.check_alone(self.network().treasury())?;
-        let refused = |stop| match stop {
-            Stop::Missing(_) => Refusal { rule: Rule::ReceiveKnown },
-            Stop::Refused(refusal) => refusal,
-        };
-        op.balance_after = self.state().balance_after(&op).map_err(refused)?;
-        // Signed and refused by every witness, an operation stands in the way of any other for its seq.
-        self.state().check_rotation(&op)?;
-        if account == self.network().treasury() {
-            self.state().prepare(&op).map_err(refused)?;
-        }
-        Ok(op)
+        draft_on(self.network(), account, self.account(account).unwrap_or(&unknown), action, epoch)
     }
+}
+
+/// The next operation on an account as it stands. The evidence of a treasury's payments is for the caller to check.
+pub(crate) fn draft_on(
+    network: &Network,
+    account: &AccountId,
+    state: &Account,
+    action: Action,
+    epoch: u64,
+) -> Result<Op, Refusal> {
+    let epoch = epoch.max(state.last_epoch);
+    let mut op = Op {
+        account: *account,
+        seq: state.next_seq,
+        prev: state.head,
+        epoch,
+        receives: ready(state, epoch),
+        action,
+        balance_after: 0,
+    };
+    op.check_alone(network.treasury())?;
+    let refused = |stop: Stop| stop.refusal(Rule::ReceiveKnown);
+    op.balance_after = balance_after(state, &op).map_err(refused)?;
+    // Signed and refused by every witness, an operation stands in the way of any other for its seq.
+    check_rotation(state, &op)?;
+    if account == network.treasury() {
+        prepare_on(state, network.treasury(), &op).map_err(refused)?;
+    }
+    Ok(op)
 }
 
 /// What an account can receive in an epoch, ascending: what stakes give back first, then the largest amounts, so that

@@ -55,6 +55,21 @@ impl Expiry {
         is_due(expiry_epoch, self.epoch)
     }
 
+    /// Canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        self.write(&mut out);
+        out.0
+    }
+
+    /// Reads what [`Expiry::encode`] wrote.
+    ///
+    /// # Errors
+    /// Bytes that are not canonical.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Reader::whole(bytes, Expiry::read)
+    }
+
     pub(crate) fn write(&self, out: &mut Writer) {
         out.u8(crate::op::VERSION).account(&self.owner).u64(self.epoch).u8(self.locks.len() as u8);
         for lock in &self.locks {

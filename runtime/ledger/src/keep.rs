@@ -6,6 +6,7 @@
 //! | `votes` | [`Place::encode`] | [`Voted::encode`] |
 //! | `own` | account, then seq big-endian | [`SignedOp::encode`] |
 //! | `meta` | `founding`; `committee`, then the epoch big-endian | [`Founding::encode`]; [`CommitteeChange::encode`] |
+//! | `meta` | `own`, then the account | seq of the last in `own`, big-endian |
 //! | `meta` | `roll`, then epoch and part, big-endian | [`Roll::encode`] |
 //!
 //! The key of a record is the hash of its bytes and not the record's id: a certificate may come again with more signers.
@@ -152,6 +153,26 @@ pub fn own(store: &dyn Store, account: &AccountId, seq: u64) -> Result<Option<Si
     bytes.map(decode).transpose()
 }
 
+/// Writes the seq of an owner's last operation, in the batch that writes the operation.
+///
+/// # Errors
+/// Those of the batch.
+pub fn put_own_head(batch: &mut Batch, account: &AccountId, seq: u64) -> Result<(), StoreError> {
+    batch.put(Table::Meta, [OWN, account.as_bytes()].concat(), seq.to_be_bytes()).map(drop)
+}
+
+/// The last operation that an owner signed, as [`put_own_head`] says.
+///
+/// # Errors
+/// The store cannot be read, or holds other bytes.
+pub fn last_own(store: &dyn Store, account: &AccountId) -> Result<Option<SignedOp>, KeepError> {
+    let key = [OWN, account.as_bytes()].concat();
+    let Some(bytes) = store.get(Table::Meta, &key)? else { return Ok(None) };
+    let wrong = DecodeError::Tag { what: "bytes of a seq", found: bytes.len().min(255) as u8 };
+    let seq = bytes.try_into().map_err(|_| damaged(Table::Meta, &key, wrong))?;
+    own(store, account, u64::from_be_bytes(seq))
+}
+
 /// The network a store is of.
 ///
 /// # Errors
@@ -252,4 +273,5 @@ fn own_key(account: &AccountId, seq: u64) -> Vec<u8> {
 
 const FOUNDING: &[u8] = b"founding";
 const COMMITTEE: &[u8] = b"committee";
+const OWN: &[u8] = b"own";
 const ROLL: &[u8] = b"roll";

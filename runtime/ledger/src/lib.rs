@@ -30,6 +30,7 @@ mod draft;
 pub mod evidence;
 pub mod expiry;
 pub mod exposure;
+mod holder;
 mod id;
 mod inbox;
 mod invariants;
@@ -61,6 +62,7 @@ pub use certificate::{Certificate, Collector, Committee, MAX_WITNESSES, Member, 
 pub use checkpoint::Checkpoint;
 pub use draft::DraftError;
 pub use evidence::Evidence;
+pub use holder::{Holder, LeafError};
 pub use id::Id;
 pub use inbox::Inbox;
 pub use invariants::{Broken, Stuck};

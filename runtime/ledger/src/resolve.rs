@@ -174,6 +174,21 @@ impl SignedResolve {
         require(Rule::AuthoritySigned, authority.verify(id.as_bytes(), &self.signature).is_ok())
     }
 
+    /// Canonical bytes: the decision, the signature.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::with_capacity(512);
+        self.write(&mut out);
+        out.0
+    }
+
+    /// Reads what [`SignedResolve::encode`] wrote.
+    ///
+    /// # Errors
+    /// Bytes that are not canonical.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Reader::whole(bytes, SignedResolve::read)
+    }
+
     pub(crate) fn write(&self, out: &mut Writer) {
         self.resolve.write(out);
         out.signature(&self.signature);

@@ -141,33 +141,12 @@ impl State {
 
     /// [`State::prepare`] for an account already found.
     pub(crate) fn prepare_for(&self, account: &Account, op: &Op) -> Result<Prepared, Stop> {
-        require(Rule::SequenceFollows, op.seq == account.next_seq)?;
-        require(Rule::PrevMatches, op.prev == account.head)?;
-        require(Rule::EpochMonotone, op.epoch >= account.last_epoch)?;
-        let purse = Purse::after(account, op)?;
-        require(Rule::BalanceMatches, op.balance_after == purse.available)?;
-        let spending = match op.account == self.treasury {
-            true => Some(spend(account, op)?),
-            false => None,
-        };
-        Ok(Prepared { purse, spending })
+        prepare_on(account, &self.treasury, op)
     }
 
-    /// A rule of witnesses and owners alone: a key is not handed over while stake that was called back waits for its day.
-    /// Others than the owner decide when such a lock is gone, so the fold cannot ask it.
+    /// [`check_rotation`] on the account as it stands.
     pub(crate) fn check_rotation(&self, op: &Op) -> Result<(), Refusal> {
-        let locks = self.accounts.get(&op.account).map(|account| &account.locks).into_iter().flatten();
-        let stays = |lock: &Id| !op.receives.contains(&Receive::expired(*lock));
-        let mut unbonding = locks.filter(|(id, l)| l.terms.kind == LockKind::Unbond && stays(id));
-        let rotates = matches!(op.action, Action::RotateKey { .. });
-        require(Rule::RotateUnstaked, !rotates || unbonding.next().is_none())
-    }
-
-    /// What an account could spend after an operation, whatever the operation says of it.
-    pub(crate) fn balance_after(&self, op: &Op) -> Result<u64, Stop> {
-        let unknown = Account::default();
-        let account = self.accounts.get(&op.account).unwrap_or(&unknown);
-        Purse::after(account, op).map(|purse| purse.available)
+        self.accounts.get(&op.account).map_or(Ok(()), |account| check_rotation(account, op))
     }
 
     /// Writes an operation that was prepared on this very state for the account in this slot.
@@ -346,6 +325,34 @@ impl State {
             );
         }
     }
+}
+
+/// Checks an operation against its account, without changing anything.
+pub(crate) fn prepare_on(account: &Account, treasury: &AccountId, op: &Op) -> Result<Prepared, Stop> {
+    require(Rule::SequenceFollows, op.seq == account.next_seq)?;
+    require(Rule::PrevMatches, op.prev == account.head)?;
+    require(Rule::EpochMonotone, op.epoch >= account.last_epoch)?;
+    let purse = Purse::after(account, op)?;
+    require(Rule::BalanceMatches, op.balance_after == purse.available)?;
+    let spending = match op.account == *treasury {
+        true => Some(spend(account, op)?),
+        false => None,
+    };
+    Ok(Prepared { purse, spending })
+}
+
+/// A rule of witnesses and owners alone: a key is not handed over while stake that was called back waits for its day.
+/// Others than the owner decide when such a lock is gone, so the fold cannot ask it.
+pub(crate) fn check_rotation(account: &Account, op: &Op) -> Result<(), Refusal> {
+    let stays = |lock: &Id| !op.receives.contains(&Receive::expired(*lock));
+    let mut unbonding = account.locks.iter().filter(|(id, l)| l.terms.kind == LockKind::Unbond && stays(id));
+    let rotates = matches!(op.action, Action::RotateKey { .. });
+    require(Rule::RotateUnstaked, !rotates || unbonding.next().is_none())
+}
+
+/// What an account could spend after an operation, whatever the operation says of it.
+pub(crate) fn balance_after(account: &Account, op: &Op) -> Result<u64, Stop> {
+    Purse::after(account, op).map(|purse| purse.available)
 }
 
 impl Purse {

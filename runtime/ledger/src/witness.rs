@@ -355,7 +355,7 @@ impl From<Refusal> for Refused {
 }
 
 impl Stop {
-    fn refusal(self, missing: Rule) -> Refusal {
+    pub(crate) fn refusal(self, missing: Rule) -> Refusal {
         match self {
             Stop::Missing(_) => Refusal { rule: missing },
             Stop::Refused(refusal) => refusal,

@@ -31,7 +31,7 @@ mod timeline;
 
 use ledger::exposure::Standing;
 
-pub use admission::{Admission, ConnectionId, Counters, Frame, FrameKind, Peer};
+pub use admission::{Admission, ConnectionId, Counters, Frame, FrameKind, Once, Peer};
 pub use block::Block;
 pub use bucket::{Ask, Bucket, Meter, Rate, Rates, Short};
 pub use fingerprint::Fingerprint;

@@ -44,6 +44,7 @@ reasons! {
     Silent = 107, "silent", "No answer to pings";
     Draining = 108, "draining", "The relay is going down";
     AccountFrozen = 109, "account-frozen", "The account is frozen";
+    Replaced = 110, "replaced", "The account opened another connection";
     // Limits.
     RateExceeded = 200, "rate-exceeded", "Too much in too short a time";
     RelayFull = 201, "relay-full", "The relay has no room for more";
@@ -61,6 +62,13 @@ reasons! {
     Expired = 307, "expired", "Nobody took it in time";
     Cancelled = 308, "cancelled", "The submitter gave it up";
     NotSealed = 309, "not-sealed", "The submitter did not send the payload";
+    TaskUnknown = 310, "task-unknown", "No such task of this account is here";
+    Restarted = 311, "restarted", "The relay went down before it was settled";
+    TermsExceeded = 312, "terms-exceeded", "More than this relay takes for one task";
+    TimedOut = 313, "timed-out", "It was not done in the time it was given";
+    NotDelivered = 314, "not-delivered", "Agreed on, and the result did not come";
+    ResultWrong = 315, "result-wrong", "What came is not the result that was agreed on";
+    RequestInvalid = 316, "request-invalid", "No task can be made of the request";
     // Claims and leases.
     ClaimInvalid = 400, "claim-invalid", "The claim contradicts itself";
     ClaimUnsigned = 401, "claim-unsigned", "The worker did not sign the claim";
@@ -71,6 +79,8 @@ reasons! {
     PayloadUnreadable = 406, "payload-unreadable", "The payload does not open or is not what the envelope says";
     TaskRefused = 407, "task-refused", "The task is not in order";
     TaskFailed = 408, "task-failed", "The task could not be run";
+    LeaseUnknown = 409, "lease-unknown", "No such lease or assignment of this worker is here";
+    CheckGiven = 410, "check-given", "A known answer was asked for instead";
     // Verdicts.
     Verified = 500, "verified", "Enough workers that are believed gave this result";
     Slashed = 501, "slashed", "The result stands against an accepted one, or failed a check";
@@ -78,7 +88,29 @@ reasons! {
     TooLate = 503, "too-late", "It came after the verdict";
     NotRevealed = 504, "not-revealed", "Committed and never shown";
     CommitBroken = 505, "commit-broken", "What was shown is not what was committed to";
-    Unverified = 506, "unverified", "Taken without verification, as the submitter asked";
+    Unverified = 506, "unverified", "Taken without verification, as the relay is set";
+    // The ledger.
+    RuleBroken = 600, "rule-broken", "A rule of the ledger does not hold";
+    NotCertified = 601, "not-certified", "Too few witnesses answered in time";
+    NotStored = 602, "not-stored", "It could not be written down";
+    OperationReplaced = 603, "operation-replaced", "Another operation of the account has its place";
+}
+
+impl Reason {
+    /// Whether the same may succeed a while later.
+    pub fn is_passing(self) -> bool {
+        matches!(
+            self,
+            Reason::RateExceeded
+                | Reason::RelayFull
+                | Reason::OpenTasksExceeded
+                | Reason::BackingOff
+                | Reason::Draining
+                | Reason::Silent
+                | Reason::NotStored
+                | Reason::NotCertified
+        )
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! | conversation | messages |
 //! |---|---|
 //! | opening | [`Hello`] -> [`Challenge`] -> [`Auth`] -> [`Welcome`] |
-//! | keeping | [`Ping`], [`Pong`], [`Grant`], [`Refused`], [`Goodbye`] |
+//! | keeping | [`Ping`], [`Pong`], [`Grant`], [`Heads`], [`Refused`], [`Goodbye`] |
 //! | ledger | [`AskAccount`] -> [`AccountIs`]; [`Propose`] -> [`VoteIs`]; [`Records`] |
 //! | work, submitter | [`Submit`] -> [`Accepted`] -> [`Assigned`] -> [`Keys`], [`Part`] ...; [`Settled`]; [`Cancel`] |
 //! | work, worker | [`Offer`]; [`Leased`] -> [`Keys`], [`Part`]; [`Heartbeat`], [`HandBack`]; [`Committed`] -> [`Open`] -> [`Revealed`] |
@@ -27,8 +27,9 @@ mod work;
 use thiserror::Error;
 
 pub use message::{
-    AccountIs, AskAccount, Auth, Challenge, Goodbye, Grant, Hello, Kind, Message, Ping, Pong, Proposal,
-    Propose, Records, Refused, Roles, VoteIs, Welcome, auth_message, challenge_message, statement_message,
+    AccountIs, AskAccount, Auth, Challenge, Goodbye, Grant, Heads, Hello, Kind, Message, Ping, Pong,
+    Proposal, Propose, Records, Refused, Roles, VoteIs, Welcome, auth_message, challenge_message,
+    statement_message,
 };
 pub use signed::{NotSigned, Signable, Signed};
 pub use work::{

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod goldens;
+mod holder;
 mod hostile;
 mod keeping;
 mod open_doors;

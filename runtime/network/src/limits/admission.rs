@@ -41,6 +41,17 @@ pub struct Peer {
     pub standing: Standing,
 }
 
+/// Whether the replay cache is asked for a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Once {
+    /// Nobody sends these bytes twice.
+    Anywhere,
+    /// They do not come twice on one connection; whoever opens another one may send them again.
+    OnConnection,
+    /// They may come as often as the buckets allow.
+    Never,
+}
+
 /// A frame that asks to come in.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
@@ -54,12 +65,27 @@ pub struct Frame<'a> {
     pub kind: FrameKind,
     /// All of it, signatures too: the replay cache knows it by its hash.
     pub bytes: &'a [u8],
+    /// Whether it may come again.
+    pub once: Once,
     /// What it costs, in cost units.
     pub units: u64,
     /// Signatures that must be verified.
     pub signatures: u64,
     /// What the device looks like, if its owner consented.
     pub fingerprint: Option<Fingerprint>,
+}
+
+impl Frame<'_> {
+    /// What the replay cache knows it by.
+    fn id(&self) -> Option<[u8; 32]> {
+        let hash = Sha256::new_with_prefix(FRAME_DOMAIN);
+        let hash = match self.once {
+            Once::Never => return None,
+            Once::OnConnection => hash.chain_update(self.connection.0.to_le_bytes()),
+            Once::Anywhere => hash,
+        };
+        Some(hash.chain_update(self.bytes).finalize().into())
+    }
 }
 
 /// What became of frames.
@@ -128,9 +154,9 @@ impl Admission {
             self.counters.oversized += 1;
             return Err(Code::FrameSize.final_refusal());
         }
-        self.counters.hashed += 1;
-        let id = Sha256::new_with_prefix(FRAME_DOMAIN).chain_update(frame.bytes).finalize().into();
-        if self.seen.contains(&id, now_ms) {
+        let id = frame.id();
+        self.counters.hashed += u64::from(id.is_some());
+        if id.is_some_and(|id| self.seen.contains(&id, now_ms)) {
             self.counters.replayed += 1;
             return Err(Code::Replayed.final_refusal());
         }
@@ -141,7 +167,9 @@ impl Admission {
             return Err(Code::BadSignature.final_refusal());
         }
         self.counters.admitted += 1;
-        self.seen.insert(id, frame.block, now_ms);
+        if let Some(id) = id {
+            self.seen.insert(id, frame.block, now_ms);
+        }
         Ok(())
     }
 

@@ -19,6 +19,7 @@ fn frame(bytes: &[u8], peer: Option<Peer>) -> Frame<'_> {
         peer,
         kind: FrameKind::Control,
         bytes,
+        once: Once::Anywhere,
         units: UNITS_PER_TASK,
         signatures: 1,
         fingerprint: None,

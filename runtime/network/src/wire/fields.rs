@@ -91,6 +91,49 @@ pub(super) mod ids {
     }
 }
 
+/// Heads of beacon chains in a list.
+pub(super) mod heads {
+    use super::*;
+    use crate::draw::Head;
+
+    type Fields = ([u8; 32], u64, u32, [u8; 32]);
+
+    pub(in crate::wire) fn serialize<S: Serializer>(value: &[Head], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(value.iter().map(|h| (h.witness.as_bytes(), h.first_round, h.rounds, h.value)))
+    }
+
+    pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Head>, D::Error> {
+        let head = |(witness, first_round, rounds, value): Fields| Head {
+            witness: identity::AccountId::from_bytes(witness),
+            first_round,
+            rounds,
+            value,
+        };
+        Ok(<Vec<Fields>>::deserialize(from)?.into_iter().map(head).collect())
+    }
+}
+
+/// Reveals of witnesses in a list.
+pub(super) mod reveals {
+    use identity::AccountId;
+
+    use super::*;
+
+    pub(in crate::wire) fn serialize<S: Serializer>(
+        value: &[(AccountId, [u8; 32])],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(value.iter().map(|(witness, reveal)| (witness.as_bytes(), reveal)))
+    }
+
+    pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<(AccountId, [u8; 32])>, D::Error> {
+        let pairs = <Vec<([u8; 32], [u8; 32])>>::deserialize(from)?;
+        Ok(pairs.into_iter().map(|(witness, reveal)| (AccountId::from_bytes(witness), reveal)).collect())
+    }
+}
+
 /// A list of at most `MOST` items, refused at the first above: items of one byte each grow to many times that in memory.
 pub(super) fn few<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MOST: usize>(
     from: D,

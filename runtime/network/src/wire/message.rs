@@ -1,7 +1,7 @@
 //! Every message by its kind, and those that open a connection, keep it, and carry the ledger.
 
 use identity::{AccountId, Signature};
-use ledger::Id;
+use ledger::{Id, MAX_WITNESSES};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
         Revealed, Settled, Submit,
     },
 };
-use crate::capability::MAX_MODELS;
+use crate::{capability::MAX_MODELS, draw::Head};
 
 /// Declares the messages: name, stable code, most bytes of a frame.
 macro_rules! messages {
@@ -74,20 +74,21 @@ messages! {
     Hello = 0x01, 512;
     Challenge = 0x02, 512;
     Auth = 0x03, 512;
-    Welcome = 0x04, 512;
+    Welcome = 0x04, 8 * 1024;
+    Heads = 0x05, 8 * 1024;
     Refused = 0x08, 512;
     Grant = 0x09, 64;
     Ping = 0x0a, 64;
     Pong = 0x0b, 64;
     Goodbye = 0x0c, 512;
     AskAccount = 0x10, 64;
-    AccountIs = 0x11, MAX_CONTROL_BYTES;
+    AccountIs = 0x11, MAX_DATA_BYTES;
     Propose = 0x12, MAX_CONTROL_BYTES;
     VoteIs = 0x13, 512;
     Records = 0x14, MAX_DATA_BYTES;
     Submit = 0x20, 4096;
     Accepted = 0x21, 512;
-    Assigned = 0x22, 4096;
+    Assigned = 0x22, 16 * 1024;
     Keys = 0x23, 4096;
     Part = 0x24, MAX_DATA_BYTES;
     Settled = 0x25, 512;
@@ -174,6 +175,17 @@ pub struct Welcome {
     pub ping_ms: u32,
     /// Its base stake, in micro-credits, as the relay knows it.
     pub staked_ucredits: u64,
+    /// The chains that this relay's draws go by, one a witness, ascending by account.
+    #[serde(with = "fields::heads")]
+    pub heads: Vec<Head>,
+}
+
+/// The chains of a relay's draws from a round on, in the place of those before. Said before that round.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heads {
+    /// One a witness, ascending by account.
+    #[serde(with = "fields::heads")]
+    pub heads: Vec<Head>,
 }
 
 /// Something was not done.
@@ -256,6 +268,8 @@ pub enum Proposal {
     Resolve(Vec<u8>),
     /// [`ledger::Checkpoint`].
     Checkpoint(Vec<u8>),
+    /// [`ledger::expiry::Expiry`].
+    Expiry(Vec<u8>),
 }
 
 /// A witness's vote.
@@ -324,16 +338,22 @@ impl Message {
         match self {
             Message::Hello(m) => at_most("agent", m.agent.len(), 64),
             Message::Auth(m) => at_most("prekey", m.prekey.as_ref().map_or(0, Vec::len), 256),
+            Message::Welcome(m) => at_most("heads", m.heads.len(), MAX_WITNESSES),
+            Message::Heads(m) => at_most("heads", m.heads.len(), MAX_WITNESSES),
             Message::Refused(m) => at_most("detail", m.detail.len(), 200),
             Message::Records(m) => at_most("records", m.records.len(), Records::MOST),
             Message::Submit(m) => at_most("avoid", m.avoid.len(), 64),
-            Message::Assigned(m) => at_most("workers", m.workers.len(), 16),
+            Message::Assigned(m) => {
+                at_most("reveals", m.reveals.len(), MAX_WITNESSES)?;
+                at_most("workers", m.workers.len(), 16)
+            }
             Message::Keys(m) => at_most("keys", m.keys.len(), 16),
             Message::Part(m) => at_most("bytes", m.bytes.len(), Part::MAX_BYTES),
             Message::Settled(m) => at_most("agreed", m.agreed.len(), 16),
             Message::Offer(m) => {
                 at_most("stakes", m.claim.value.stakes.len(), 64)?;
                 at_most("groups", m.claim.value.groups.len(), 16)?;
+                at_most("prekey", m.prekey.as_ref().map_or(0, Vec::len), 256)?;
                 at_most("models", m.claim.value.capability.models.len(), MAX_MODELS)
             }
             Message::Leased(m) => {
@@ -345,7 +365,6 @@ impl Message {
             Message::Open(m) => at_most("tasks", m.tasks.len(), Lease::MAX_TASKS),
             Message::Revealed(m) => at_most("reveals", m.batch.value.reveals.len(), Lease::MAX_TASKS),
             Message::Challenge(_)
-            | Message::Welcome(_)
             | Message::Grant(_)
             | Message::Ping(_)
             | Message::Pong(_)

@@ -7,7 +7,10 @@ use ledger::Id;
 use proptest::prelude::*;
 
 use super::*;
-use crate::capability::{Backend, Capability, TaskType, TaskTypes};
+use crate::{
+    capability::{Backend, Capability, TaskType, TaskTypes},
+    draw::Head,
+};
 
 const NETWORK: Id = id(0xee);
 
@@ -79,6 +82,10 @@ fn lease() -> Lease {
     }
 }
 
+fn head() -> Head {
+    Head { witness: account(3), first_round: 7, rounds: 1_024, value: [0x8a; 32] }
+}
+
 fn reveal() -> Reveal {
     Reveal { task: id(0x77), number: 1, tag: [0x99; 32], result_hash: [0xaa; 32], nonce: [0xbb; 32] }
 }
@@ -112,7 +119,9 @@ fn samples() -> Vec<Message> {
         }
         .into(),
         Auth { signature, prekey: Some(vec![1, 2, 3]) }.into(),
-        Welcome { grant_bytes: 1 << 20, ping_ms: 30_000, staked_ucredits: 100_000_000 }.into(),
+        Welcome { grant_bytes: 1 << 20, ping_ms: 30_000, staked_ucredits: 100_000_000, heads: vec![head()] }
+            .into(),
+        Heads { heads: vec![head()] }.into(),
         Refused { about: id(0x77), reason: 200, retry_after_ms: 1_500, detail: "600 an hour".into() }.into(),
         Grant { bytes: 65_536 }.into(),
         Ping { token: 1 }.into(),
@@ -134,6 +143,7 @@ fn samples() -> Vec<Message> {
             task: id(0x77),
             beacon: [0x88; 32],
             beacon_slot: 12,
+            reveals: vec![(account(3), [0x8b; 32])],
             claims: id(0x89),
             workers: vec![Assignee { number: 1, worker: account(2), prekey: vec![5; 3] }],
         }
@@ -151,7 +161,7 @@ fn samples() -> Vec<Message> {
         }
         .into(),
         Cancel { task: id(0x77) }.into(),
-        Offer { claim: Signed::sign(claim(), &NETWORK, &key(2)) }.into(),
+        Offer { claim: Signed::sign(claim(), &NETWORK, &key(2)), prekey: Some(vec![6; 3]) }.into(),
         Leased {
             lease: Signed::sign(lease(), &NETWORK, &key(3)),
             envelopes: vec![Signed::sign(envelope(), &NETWORK, &key(1))],
@@ -260,7 +270,7 @@ fn announced_lengths_are_capped_before_the_body() {
     for kind in Kind::ALL {
         assert!(
             kind.most_bytes()
-                <= if *kind == Kind::Part || *kind == Kind::Records {
+                <= if matches!(kind, Kind::Part | Kind::Records | Kind::AccountIs) {
                     MAX_DATA_BYTES
                 } else {
                     MAX_CONTROL_BYTES
@@ -355,7 +365,8 @@ const GOLDEN: &str = "
 01 88 898fa0fdf6a3
 02 171 592c400711a9
 03 77 79cdf6748b86
-04 18 78baa52e0657
+04 86 5a4f2320b6f8
+05 76 73939895e4af
 08 56 f88e71bd6941
 09 11 f6777932f9ea
 0a 9 8c94c4bb5084
@@ -368,7 +379,7 @@ const GOLDEN: &str = "
 14 14 82852eab2ca6
 20 291 0788ed647326
 21 41 f49b97713bc4
-22 143 26739902b6ec
+22 208 e0aabdadb902
 23 46 ef25591473b4
 24 48 af0fe30528bd
 25 115 057a273cfb13

@@ -111,7 +111,7 @@ pub struct Claim {
     pub number: u64,
     /// What it can do.
     pub capability: Capability,
-    /// How many tasks at once.
+    /// How many tasks at once; none withdraws it.
     pub slots: u16,
     /// Its task stakes: lock ids, one a slot, none on probation.
     #[serde(with = "fields::ids")]
@@ -147,9 +147,9 @@ pub struct Lease {
     pub worker: AccountId,
     /// Which lease of this relay.
     pub number: u64,
-    /// The reveal that drew the worker, and its place in the relay's chain.
+    /// The beacon that drew the worker.
     pub beacon: [u8; 32],
-    /// Place of the reveal in the chain.
+    /// Its round.
     pub beacon_slot: u64,
     /// The tasks.
     pub tasks: Vec<LeasedTask>,
@@ -290,10 +290,13 @@ pub struct Assigned {
     /// The task.
     #[serde(with = "fields::id")]
     pub task: Id,
-    /// The reveal that drew them.
+    /// The beacon that drew them.
     pub beacon: [u8; 32],
-    /// Place of the reveal in the relay's chain.
+    /// Its round.
     pub beacon_slot: u64,
+    /// The reveals that the beacon is mixed of ([`crate::draw::Reveals`]), ascending by witness.
+    #[serde(with = "fields::reveals")]
+    pub reveals: Vec<(AccountId, [u8; 32])>,
     /// SHA-256 over the claims that stood.
     #[serde(with = "fields::id")]
     pub claims: Id,
@@ -368,6 +371,8 @@ pub enum Flow {
 pub struct Offer {
     /// The claim.
     pub claim: Signed<Claim>,
+    /// The prekey that payloads are sealed to from here on ([`identity::SignedPrekey`]), where it is another than before.
+    pub prekey: Option<Vec<u8>>,
 }
 
 /// Tasks for a worker.

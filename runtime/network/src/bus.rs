@@ -1,0 +1,1 @@
+//! How relays speak to each other.

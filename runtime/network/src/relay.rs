@@ -1,0 +1,1 @@
+//! Whoever edges connect to: a witness, a market.
