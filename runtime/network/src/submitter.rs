@@ -325,6 +325,10 @@ impl Submitter {
         if reason == Reason::Replayed {
             return task.accepted();
         }
+        if reason == Reason::TooLate {
+            // The task is decided: what was sent crossed that, and the decision is on its way.
+            return;
+        }
         if reason.is_passing() {
             return task.again(now, u64::from(refused.retry_after_ms));
         }

@@ -55,6 +55,8 @@ pub struct ContributorOptions {
     pub slots: u16,
     /// It works for no less, in micro-credits.
     pub least_price_ucredits: u64,
+    /// Whether it makes room for other processes of this machine.
+    pub yields: bool,
     /// Answers with other bytes than were computed. For demonstrations of what happens to liars; never for anything else.
     pub lies: bool,
 }
@@ -152,7 +154,7 @@ impl Contributor {
             foreman
         })?;
         let inputs = node.inputs();
-        let watch = Watch::start(throttle.clone(), move |decision, _| {
+        let watch = Watch::start(throttle.clone(), options.yields, move |decision, _| {
             inputs.send(load(&decision));
         });
         Ok(Contributor { _watch: watch, node, desk, throttle, backend, account })

@@ -16,7 +16,7 @@ use std::{
 
 use identity::SecretKey;
 use ledger::{
-    Check, Id, Network, keep,
+    Id, Network, keep,
     keep::KeepError,
     store::{Store as _, StoreError},
 };
@@ -34,6 +34,7 @@ use super::{
     links::{Links, Opening, Unheard},
 };
 use crate::{
+    aead::random,
     store::{OpenError, RedbStore},
     wallet::Wallet,
 };
@@ -76,6 +77,9 @@ pub enum RelayError {
     /// What the store holds.
     #[error(transparent)]
     Keep(#[from] KeepError),
+    /// What the relay kept in it.
+    #[error(transparent)]
+    Restore(#[from] relay::RestoreError),
     /// The socket.
     #[error("{address}: {error}")]
     Listen {
@@ -183,17 +187,18 @@ impl Drop for RelayServer {
     }
 }
 
-/// The relay as its store left it.
+/// The relay as its store left it. The secret of its beacon is drawn anew at every start, so nobody can have seen it.
 fn restore(
     store: &RedbStore,
     network: Arc<Network>,
     operator: &Wallet,
     config: Config,
 ) -> Result<Relay, RelayError> {
-    let ledger = keep::ledger(store, network, Check::Makers)?;
+    let restored = relay::Restored::read(store, network)?;
     let key = SecretKey::from_seed(*operator.key.seed());
-    let restored = relay::Restored::read(store)?;
-    Ok(Relay::new(config, key, ledger, restored))
+    let mut secret = [0; 32];
+    random(&mut secret);
+    Ok(Relay::new(config, key, restored, secret))
 }
 
 /// What happens to a relay's machine here.

@@ -51,6 +51,8 @@ pub struct UpOptions {
     pub liars: usize,
     /// How much of a device a contributor may use, 0 to 1.
     pub contribution: f64,
+    /// Whether contributors make room for other processes of this machine.
+    pub yields: bool,
     /// Models that contributors hold ready.
     pub models: Vec<&'static str>,
     /// Whether results are verified.
@@ -147,7 +149,7 @@ impl Up {
             account: place.operator.account(),
             network: relay.network.clone(),
         };
-        let mut contributors = Vec::new();
+        let (mut contributors, yields) = (Vec::new(), options.yields);
         let honest = options.honest.iter().map(|machine| (machine.clone(), false));
         let cpu = MachineOptions { device: crate::Device::Cpu, ..MachineOptions::default() };
         let liars = std::iter::repeat_n((cpu, true), options.liars);
@@ -161,6 +163,7 @@ impl Up {
                 models: options.models.clone(),
                 slots: SLOTS,
                 least_price_ucredits: 0,
+                yields,
                 lies,
             };
             let contributor =
@@ -256,7 +259,8 @@ impl Folder {
         if wanted > founded {
             return Err(UpError::TooMany { folder: path, founded, wanted });
         }
-        let key = |name: &str| open_or_create(&path.join(name));
+        let home = path.clone();
+        let key = |name: &str| open_or_create(&home.join(name));
         let operator = key("operator.key")?;
         let wallet = key("wallet.key")?;
         let workers: Result<Vec<Wallet>, _> =

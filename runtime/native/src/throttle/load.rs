@@ -4,11 +4,12 @@ use std::{fs, path::Path};
 
 use network::scheduler::Battery;
 
-/// Processor time since the system started, in ticks: all of it, and this process's.
+/// Processor time since the system started, in ticks: all of it, what is free for the taking, and this process's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CpuTimes {
     total: u64,
-    idle: u64,
+    /// Idle, or used by processes that give way to all others.
+    free: u64,
     own: u64,
 }
 
@@ -24,19 +25,21 @@ impl CpuTimes {
         let cpu = stat.lines().next()?.strip_prefix("cpu ")?;
         let ticks: Vec<u64> = cpu.split_whitespace().map_while(|field| field.parse().ok()).collect();
         // user, nice, system, idle, iowait, irq, softirq, steal: what guests use is in user already.
-        let (total, idle) = (ticks.iter().take(8).sum(), *ticks.get(3)? + *ticks.get(4)?);
+        let (total, free) = (ticks.iter().take(8).sum(), *ticks.get(1)? + *ticks.get(3)? + *ticks.get(4)?);
         // The name in parentheses may hold anything; the fields after it are counted from the third.
         let fields: Vec<&str> = own.rsplit_once(')')?.1.split_whitespace().collect();
-        let own = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-        Some(CpuTimes { total, idle, own })
+        let used = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+        // A process that gives way itself is among the free.
+        let gives_way = fields.get(16)?.parse::<i64>().ok()? > 0;
+        Some(CpuTimes { total, free, own: if gives_way { 0 } else { used } })
     }
 
-    /// Share of all processors that other processes used since an earlier reading, 0 to 1; `None` if no time went by.
+    /// Share of all processors that other processes, but for those that give way, used since an earlier reading, 0 to 1; `None` if no time went by.
     pub fn others_since(&self, earlier: &CpuTimes) -> Option<f64> {
         let total = self.total.checked_sub(earlier.total).filter(|&total| total > 0)?;
-        let idle = self.idle.saturating_sub(earlier.idle);
+        let free = self.free.saturating_sub(earlier.free);
         let own = self.own.saturating_sub(earlier.own);
-        Some(total.saturating_sub(idle).saturating_sub(own) as f64 / total as f64)
+        Some(total.saturating_sub(free).saturating_sub(own) as f64 / total as f64)
     }
 }
 
@@ -66,13 +69,18 @@ mod tests {
     const STAT: &str = "cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 1 2 3";
 
     #[test]
-    fn others_are_what_is_neither_idle_nor_ours() {
+    fn others_are_what_is_neither_free_nor_ours() {
         let own = |user: u32| format!("7 (a (b) c) S 1 1 1 0 -1 0 0 0 0 0 {user} 5 0 0 20 0 1 0 5");
         let before = CpuTimes::parse(STAT, &own(10)).expect("well formed");
-        assert_eq!(before, CpuTimes { total: 1000, idle: 850, own: 15 });
+        assert_eq!(before, CpuTimes { total: 1000, free: 850, own: 15 });
         let after = CpuTimes::parse("cpu  160 0 60 1020 60 0 0 0 0 0", &own(40)).expect("well formed");
         // 300 ticks, 230 of them idle, 30 ours.
         assert_eq!(after.others_since(&before), Some(40.0 / 300.0));
+        let low = CpuTimes::parse("cpu  160 40 60 980 60 0 0 0 0 0", &own(40)).expect("well formed");
+        assert_eq!(low.others_since(&before), Some(40.0 / 300.0), "a process of low priority is no load");
+        let lowly = own(40).replace("20 0 1 0 5", "30 10 1 0 5");
+        let lowly = CpuTimes::parse("cpu  100 60 50 1020 70 0 0 0 0 0", &lowly).expect("well formed");
+        assert_eq!(lowly.own, 0, "it is among the free");
         assert_eq!(before.others_since(&before), None);
         assert_eq!(before.others_since(&after), None, "counters that went back");
     }

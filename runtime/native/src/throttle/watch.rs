@@ -20,14 +20,14 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches this machine for a throttle. `seen` hears the decision after every look, with the share of the last second that
+    /// Watches this machine for a throttle, and whether other processes use it if it `yields` to them. `seen` hears the decision after every look, with the share of the last second that
     /// was used, in thousandths.
-    pub fn start(throttle: Arc<Throttle>, mut seen: impl FnMut(Decision, u16) + Send + 'static) -> Self {
+    pub fn start(throttle: Arc<Throttle>, yields: bool, mut seen: impl FnMut(Decision, u16) + Send + 'static) -> Self {
         let (stop, stopped) = channel();
         let thread = thread::spawn(move || {
             let mut before = CpuTimes::read();
             loop {
-                let now = CpuTimes::read();
+                let now = CpuTimes::read().filter(|_| yields);
                 throttle.signal(look(&throttle, before, now));
                 before = now;
                 seen(throttle.decision(), throttle.occupancy_permille());

@@ -42,6 +42,7 @@ pub(crate) fn run(args: &Contribute, terminal: &mut Terminal) -> Result<(), Fail
         models,
         slots: args.slots,
         least_price_ucredits: 0,
+        yields: true,
         lies: false,
     };
     let (drained, wait) = channel();
@@ -50,14 +51,14 @@ pub(crate) fn run(args: &Contribute, terminal: &mut Terminal) -> Result<(), Fail
     let contributor = Contributor::start(options, &wallet, store, observer, move |event| {
         tell(&mut watcher, event);
         if *event == Event::Drained {
-            drop(drained.send(()));
+            drained.send(()).ok();
         }
     })
     .map_err(failed)?;
     print(&format!("contributing as {} on {}\n", wallet.account(), contributor.backend))?;
     wait_for_end()?;
     contributor.drain();
-    drop(wait.recv_timeout(DRAIN_IN));
+    wait.recv_timeout(DRAIN_IN).ok();
     let work = contributor.work();
     print(&format!("{} tasks verified, {} credits earned\n", work.verified, shown(work.earned_ucredits)))
 }

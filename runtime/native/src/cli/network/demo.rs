@@ -82,6 +82,8 @@ pub(super) fn run(args: &Args, models: &Store, terminal: &mut Terminal) -> Resul
         honest: vec![args.devices.machine(), cpu.clone(), cpu.clone()],
         liars: LIARS,
         contribution: args.max_duty.unwrap_or(1.0),
+        // Whoever asks for a demonstration wants it there and then.
+        yields: false,
         models: vec![MODEL],
         verification,
     };

@@ -85,8 +85,8 @@ impl Status {
         Status {
             epoch,
             links,
-            workers: relay.workers(),
-            open_tasks: relay.open_tasks(),
+            workers: relay.capacity().workers as usize,
+            open_tasks: relay.capacity().open_tasks as usize,
             accounts: relay.ledger().accounts().count(),
             burned_ucredits: relay.ledger().totals().burned,
             leaders: ranked.iter().take(MOST_LEADERS).copied().collect(),
