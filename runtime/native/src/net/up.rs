@@ -229,6 +229,7 @@ fn start_relay(
     let config = Config {
         verification: options.verification,
         round_ms: ROUND_MS,
+        redraw_ms: REDRAW_MS,
         // One operator, who has no reason to grind keys against itself.
         head_start_epochs: network::draw::STAKED_EPOCHS,
         gateways: [place.wallet.account()].into(),
@@ -316,6 +317,8 @@ fn settings(contribution: f64) -> Result<Settings, SettingsError> {
 
 /// Quicker than between strangers: nobody waits for a beacon that only this machine makes.
 const ROUND_MS: u64 = 50;
+/// Whoever is not here by then does not come: all contributors are started with the network.
+const REDRAW_MS: u64 = 1_000;
 /// Contributors that a network is founded for.
 const FOUNDED_WORKERS: usize = 8;
 /// Tasks at a contributor's hand.
