@@ -156,6 +156,14 @@ impl Submitter {
         self.tasks.values_mut().filter(|task| task.relay == *relay).for_each(|task| task.lost(now));
     }
 
+    /// A relay refused a frame unread, because it came too soon.
+    pub(crate) fn slowed(&mut self, now: Now, relay: &AccountId, after_ms: u64) {
+        self.tasks
+            .values_mut()
+            .filter(|task| task.relay == *relay)
+            .for_each(|task| task.slowed(now, after_ms));
+    }
+
     /// A message of a relay; `false` if it is none for a submitter.
     pub(crate) fn heard(
         &mut self,
@@ -325,7 +333,7 @@ impl Submitter {
         if reason == Reason::Replayed {
             return task.accepted();
         }
-        if reason == Reason::TooLate {
+        if matches!(reason, Reason::TooLate | Reason::TaskUnknown) && task.stage != Stage::Sent {
             // The task is decided: what was sent crossed that, and the decision is on its way.
             return;
         }
@@ -360,6 +368,7 @@ impl Submitter {
                 acts.push(Act::Unwant(Purpose::Escrow(id)));
                 self.end(id, Err((Reason::TimedOut, 0)), acts);
             }
+            Stage::Accepted if task.is_to_resend(now) => task.resend(id, acts),
             Stage::Sent | Stage::Accepted => {
                 acts.push(Act::Send(task.relay, Cancel { task: id }.into()));
                 task.give_up(now, Reason::TimedOut);

@@ -29,6 +29,7 @@ use network::{
     edge::{Config, Event, Input},
     reason::Reason,
     submitter::{RequestError, TaskResult},
+    wire::Verify,
 };
 use tasks::{Embedding, Embeddings, Outcome, Refusal, Task};
 use thiserror::Error;
@@ -64,7 +65,7 @@ pub struct Delivered {
     pub workers: u16,
     /// Workers that agreed.
     pub agreed: usize,
-    /// Whether enough believed workers agreed.
+    /// Whether enough believed workers agreed. One replica that was asked for by number proves nothing.
     pub verified: bool,
 }
 
@@ -192,7 +193,8 @@ impl Client {
         if !inputs.send(Input::Submit { job, request }) {
             return Err(ClientError::Closed);
         }
-        Ok(Pending { job, told, inputs, over: false })
+        let alone = options.verify == Verify::Redundant(1);
+        Ok(Pending { job, told, inputs, alone, over: false })
     }
 
     /// Sentence vectors of MiniLM for texts.
@@ -220,6 +222,8 @@ pub struct Pending {
     job: u64,
     told: Receiver<Answer>,
     inputs: EdgeInputs,
+    /// One replica was asked for: there is nothing to compare it with.
+    alone: bool,
     over: bool,
 }
 
@@ -235,6 +239,7 @@ impl Pending {
             answer.map_err(|(reason, cost_ucredits)| ClientError::Failed { reason, cost_ucredits })?;
         let outcome = Outcome::from_bytes(&found.bytes).ok_or(ClientError::NoResult)?;
         let TaskResult { task, cost_ucredits, workers, agreed, verified, .. } = found;
+        let verified = verified && !self.alone;
         Ok(Delivered { task, outcome, cost_ucredits, workers, agreed, verified })
     }
 }

@@ -35,13 +35,19 @@ use openai::{ApiError, Request, answer, models};
 
 /// Where requests find the client, once there is one.
 #[derive(Clone, Default)]
-pub struct Gateway(Arc<OnceLock<Arc<Client>>>);
+pub struct Gateway(Arc<OnceLock<Open>>);
+
+/// Who answers, and how unless the request says otherwise.
+struct Open {
+    client: Arc<Client>,
+    verify: Verify,
+}
 
 impl Gateway {
-    /// Answers requests by a client from here on.
-    pub fn open(&self, client: Arc<Client>) {
+    /// Answers requests by a client from here on; results are verified like this where a request does not say how.
+    pub fn open(&self, client: Arc<Client>, verify: Verify) {
         // A second one changes nothing.
-        drop(self.0.set(client));
+        drop(self.0.set(Open { client, verify }));
     }
 
     /// The gateway's paths.
@@ -63,11 +69,11 @@ async fn embeddings(
         if !from.ip().to_canonical().is_loopback() {
             return Err(unauthorised());
         }
-        let client = gateway.0.get().cloned().ok_or_else(not_open)?;
+        let Open { client, verify } = gateway.0.get().ok_or_else(not_open)?;
         let request = Request::read(&body)?;
-        let asked = request.clone();
+        let (client, verify, asked) = (client.clone(), *verify, request.clone());
         // The client waits for its result; the sockets' thread must not.
-        let found = tokio::task::spawn_blocking(move || embed(&client, &asked)).await;
+        let found = tokio::task::spawn_blocking(move || embed(&client, verify, &asked)).await;
         let (delivered, found) = found.map_err(|_| not_open())??;
         Ok((headers(&delivered), Json(answer(&request, &found))))
     };
@@ -80,12 +86,12 @@ async fn embeddings(
     }
 }
 
-fn embed(client: &Client, request: &Request) -> Result<(Delivered, Embeddings), ApiError> {
+fn embed(client: &Client, verify: Verify, request: &Request) -> Result<(Delivered, Embeddings), ApiError> {
     let extras = &request.extras;
     let defaults = SubmitOptions::default();
     let timeout_ms = extras.timeout_ms.unwrap_or(defaults.timeout_ms);
     let options = SubmitOptions {
-        verify: extras.redundancy.map_or(Verify::Adaptive, Verify::Redundant),
+        verify: extras.redundancy.map_or(verify, Verify::Redundant),
         priority: extras.priority.map_or(defaults.priority, Into::into),
         max_ucredits: extras.max_credits.map(|credits| (credits * MICRO as f64) as u64),
         ttl_ms: timeout_ms,

@@ -13,15 +13,14 @@ use std::{
 
 use identity::AccountId;
 use ledger::{
-    Allocation, Founding, MICRO, Network, NetworkError,
-    exposure::BASE_STAKE_UCREDITS,
-    keep,
+    NetworkError, keep,
     store::{Batch, Store as _, StoreError},
 };
 use network::{
     capability::TaskTypes,
     relay::{Config, Event, Verification},
     scheduler::{Place, RawSettings, Settings, SettingsError},
+    wire::Verify,
 };
 use thiserror::Error;
 
@@ -34,7 +33,7 @@ use super::{
 use crate::{
     machine::MachineOptions,
     model::{Observer, Store},
-    solo::GRANT_UCREDITS,
+    solo::{GRANT_UCREDITS, Solo},
     store::{OpenError, RedbStore},
     wallet::{Wallet, WalletError},
 };
@@ -171,7 +170,9 @@ impl Up {
             contributors.push(Member { name: format!("worker {}", index + 1), contributor, lies });
         }
         let client = Arc::new(Client::on(&[found], &place.wallet, &place.path("client.store"))?);
-        relay.gateway().open(client.clone());
+        // One contributor has nobody to be compared with, and is this machine.
+        let alone = contributors.len() == 1;
+        relay.gateway().open(client.clone(), if alone { Verify::Redundant(1) } else { Verify::Adaptive });
         Ok(Up { client, contributors, verdicts, relay })
     }
 
@@ -275,19 +276,10 @@ impl Folder {
 
     /// The operator witnesses and settles; contributors start with the base stake, the client with a grant.
     fn found(&self, treasury: &Wallet) -> Result<(), UpError> {
-        let staked =
-            |account| Allocation { account, available_ucredits: 0, staked_ucredits: BASE_STAKE_UCREDITS };
-        let mut allocations: Vec<Allocation> = self.workers.iter().map(|w| staked(w.account())).collect();
-        allocations.push(staked(self.operator.account()));
-        let account = self.wallet.account();
-        allocations.push(Allocation { account, available_ucredits: GRANT_UCREDITS, staked_ucredits: 0 });
-        allocations.sort_by_key(|allocation| allocation.account);
-        let network = Network::new(Founding {
-            name: "this machine".to_owned(),
-            treasury: treasury.account(),
-            allocations,
-            witnesses: vec![(self.operator.account(), 1)],
-        })?;
+        let staked: Vec<AccountId> = self.workers.iter().map(Wallet::account).collect();
+        let granted = [(self.wallet.account(), GRANT_UCREDITS)];
+        let operator = self.operator.account();
+        let network = Solo::network("this machine", &operator, &treasury.account(), &granted, &staked)?;
         let store = RedbStore::create(&self.store(), network.id().as_bytes())?;
         let mut batch = Batch::new();
         keep::put_founding(&mut batch, network.founding())?;
@@ -323,5 +315,3 @@ const REDRAW_MS: u64 = 1_000;
 const FOUNDED_WORKERS: usize = 8;
 /// Tasks at a contributor's hand.
 const SLOTS: u16 = 4;
-/// What the client starts with, in credits.
-pub const GRANT_CREDITS: u64 = GRANT_UCREDITS / MICRO;

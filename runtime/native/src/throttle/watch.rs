@@ -22,7 +22,11 @@ pub struct Watch {
 impl Watch {
     /// Watches this machine for a throttle, and whether other processes use it if it `yields` to them. `seen` hears the decision after every look, with the share of the last second that
     /// was used, in thousandths.
-    pub fn start(throttle: Arc<Throttle>, yields: bool, mut seen: impl FnMut(Decision, u16) + Send + 'static) -> Self {
+    pub fn start(
+        throttle: Arc<Throttle>,
+        yields: bool,
+        mut seen: impl FnMut(Decision, u16) + Send + 'static,
+    ) -> Self {
         let (stop, stopped) = channel();
         let thread = thread::spawn(move || {
             let mut before = CpuTimes::read();

@@ -83,7 +83,7 @@ pub(crate) struct Contribute {
     /// Kinds of tasks it takes [default: all that need nothing else of this machine]
     #[arg(long, value_name = "TYPE", value_delimiter = ',', value_parser = task_type)]
     pub(crate) tasks: Vec<TaskType>,
-    /// Models it holds ready
+    /// Models it holds ready, where tasks need any
     #[arg(long, env = "EDGENET_MODEL", default_value = "minilm", value_name = "NAME", value_delimiter = ',')]
     pub(crate) models: Vec<String>,
     /// Tasks at hand at once
@@ -95,9 +95,15 @@ pub(crate) struct Contribute {
     /// Work on battery power too
     #[arg(long)]
     pub(crate) on_battery: bool,
+    /// Work whatever other processes use
+    #[arg(long)]
+    pub(crate) ignore_load: bool,
     /// Where it remembers what it signed and opened [default: edge-net/edge-ACCOUNT.store in the platform's data folder]
     #[arg(long, value_name = "FILE")]
     pub(crate) edge_store: Option<PathBuf>,
+    /// Answer wrong, for those who want to see what happens to liars; costs the stake
+    #[arg(long, hide = true)]
+    pub(crate) lie: bool,
 }
 
 /// Have the network do a task

@@ -10,7 +10,7 @@ use edge_net::{
     },
 };
 use network::{
-    capability::TaskTypes,
+    capability::{TaskType, TaskTypes},
     edge::Event,
     scheduler::{Place, RawSettings},
 };
@@ -25,7 +25,6 @@ pub(crate) fn run(args: &Contribute, terminal: &mut Terminal) -> Result<(), Fail
     let wallet = args.key.open()?;
     let relays = find_all(&args.relays.relays).map_err(failed)?;
     let store = Store::from_env()?;
-    let models = ready(args, &store, terminal)?;
     let settings = RawSettings {
         contribution: args.max_duty,
         respect_battery: !args.on_battery,
@@ -33,6 +32,8 @@ pub(crate) fn run(args: &Contribute, terminal: &mut Terminal) -> Result<(), Fail
         ..RawSettings::new(Place::Native)
     };
     let types = if args.tasks.is_empty() { NETWORK_TYPES.to_vec() } else { args.tasks.clone() };
+    let embeds = types.iter().any(|kind| matches!(kind, TaskType::Embedding | TaskType::SemanticMatch));
+    let models = if embeds { ready(args, &store, terminal)? } else { Vec::new() };
     let options = ContributorOptions {
         relays,
         store: edge_store(args.edge_store.as_ref(), &wallet.account())?,
@@ -42,8 +43,8 @@ pub(crate) fn run(args: &Contribute, terminal: &mut Terminal) -> Result<(), Fail
         models,
         slots: args.slots,
         least_price_ucredits: 0,
-        yields: true,
-        lies: false,
+        yields: !args.ignore_load,
+        lies: args.lie,
     };
     let (drained, wait) = channel();
     let mut watcher = terminal.another();
