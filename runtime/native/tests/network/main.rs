@@ -35,11 +35,16 @@ impl Running {
         line.trim_end().to_owned()
     }
 
-    /// Asks it to end as a service manager does, and waits; its exit code.
-    fn end(mut self) -> Option<i32> {
+    /// Asks it to end as a service manager does.
+    fn tell(&self) {
         let pid = self.child.id().to_string();
         let told = Command::new("/bin/kill").args(["-TERM", &pid]).status();
         assert!(told.is_ok_and(|status| status.success()), "it was there to be told");
+    }
+
+    /// Asks it to end, and waits; its exit code.
+    fn end(mut self) -> Option<i32> {
+        self.tell();
         self.child.wait().expect("it ends").code()
     }
 }

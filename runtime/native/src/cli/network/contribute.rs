@@ -95,4 +95,4 @@ fn tell(terminal: &mut Terminal, event: &Event) {
     }
 }
 
-const DRAIN_IN: std::time::Duration = std::time::Duration::from_secs(30);
+const DRAIN_IN: std::time::Duration = std::time::Duration::from_secs(10);
