@@ -7,7 +7,7 @@ mod quantise_support;
 
 use std::{fs, path::PathBuf, process::Command};
 
-use common::{Sandbox, run};
+use common::{Sandbox, not_run, run};
 use edge_net::{
     local::{Embedder, Options},
     model::Store,
