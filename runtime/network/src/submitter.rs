@@ -194,20 +194,13 @@ impl Submitter {
         self.tasks.values_mut().for_each(|task| task.see(holder));
     }
 
-    /// Does what is due. `holder` is the account as it was told last.
-    pub(crate) fn drive(
-        &mut self,
-        me: &Me,
-        context: &mut Context<'_>,
-        doors: &Doors,
-        holder: Option<&Holder>,
-        acts: &mut Vec<Act>,
-    ) {
+    /// Does what is due.
+    pub(crate) fn drive(&mut self, me: &Me, context: &mut Context<'_>, doors: &Doors, acts: &mut Vec<Act>) {
         let now = context.now;
         let due: Vec<Id> =
             self.tasks.iter().filter(|(_, t)| now.ms >= t.due_ms()).map(|(id, _)| *id).collect();
         for id in due {
-            self.overdue(me, context, doors, id, holder, acts);
+            self.overdue(me, context, doors, id, acts);
         }
         let jobs: Vec<u64> = self.batches.keys().copied().collect();
         for job in jobs {
@@ -338,15 +331,7 @@ impl Submitter {
     }
 
     /// A task's time is up, in whatever stage it is.
-    fn overdue(
-        &mut self,
-        me: &Me,
-        context: &mut Context<'_>,
-        doors: &Doors,
-        id: Id,
-        holder: Option<&Holder>,
-        acts: &mut Vec<Act>,
-    ) {
+    fn overdue(&mut self, me: &Me, context: &mut Context<'_>, doors: &Doors, id: Id, acts: &mut Vec<Act>) {
         let now = context.now;
         let epoch = doors.any_epoch(now);
         let Some(task) = self.tasks.get_mut(&id) else { return };
@@ -369,7 +354,7 @@ impl Submitter {
                 self.end(id, Err((Reason::NotDelivered, cost)), acts);
             }
             Stage::Lost { .. } => {
-                let fate = task.fate(epoch, holder);
+                let fate = task.fate(epoch);
                 self.lost_overdue(me, context, doors, id, fate, acts);
             }
         }
