@@ -17,7 +17,7 @@
 //! What somebody may have to prove to a third party is [`Signed`]: the task's [`Envelope`], the [`Claim`], the [`Lease`],
 //! commits and reveals. The rest is vouched for by the connection, whose two ends proved their keys when it was opened.
 
-mod fields;
+pub(crate) mod fields;
 mod message;
 mod signed;
 #[cfg(test)]
@@ -85,6 +85,9 @@ pub enum WireError {
     /// The body is not what its kind says.
     #[error("{0:?}: the body does not parse")]
     Body(Kind),
+    /// What one relay says to another is longer than it may be, or is not what its kind says.
+    #[error("kind {0:#04x} between relays: the body is too long or does not parse")]
+    Bus(u8),
     /// A list or text of the body is longer than it may be.
     #[error("{kind:?}: {what} of {found}, at most {most}")]
     Many {

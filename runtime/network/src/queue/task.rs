@@ -44,7 +44,7 @@ impl Task {
 }
 
 /// The slots of all workers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slots {
     /// Free ones.
     pub free: u32,

@@ -190,6 +190,19 @@ impl Unit {
         })
     }
 
+    /// Whether it is decided.
+    pub fn is_decided(&self) -> bool {
+        self.decided.is_some()
+    }
+
+    /// Whether an assignment is bound to a result.
+    pub fn is_bound(&self, assignment: &Id) -> bool {
+        let bound = |a: &&Assigned| {
+            !matches!(a.phase, Phase::Waiting { .. } | Phase::Failed | Phase::Late { commit: None, .. })
+        };
+        self.assignments.iter().filter(bound).any(|a| a.id == *assignment)
+    }
+
     /// Whether everyone is judged.
     pub fn is_closed(&self) -> bool {
         self.decided.is_some() && !self.is_waiting_for_late()

@@ -10,16 +10,14 @@ use serde::{
 /// Declares a module for `#[serde(with = "...")]` over a value of 32 bytes.
 macro_rules! of_32_bytes {
     ($module:ident, $type:ty) => {
-        pub(super) mod $module {
+        pub(crate) mod $module {
             use super::*;
 
-            pub(in crate::wire) fn serialize<S: Serializer>(value: &$type, to: S) -> Result<S::Ok, S::Error> {
+            pub(crate) fn serialize<S: Serializer>(value: &$type, to: S) -> Result<S::Ok, S::Error> {
                 value.as_bytes().serialize(to)
             }
 
-            pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(
-                from: D,
-            ) -> Result<$type, D::Error> {
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<$type, D::Error> {
                 <[u8; 32]>::deserialize(from).map(<$type>::from_bytes)
             }
         }
@@ -29,20 +27,15 @@ macro_rules! of_32_bytes {
 of_32_bytes!(account, identity::AccountId);
 of_32_bytes!(id, ledger::Id);
 
-pub(super) mod signature {
+pub(crate) mod signature {
     use super::*;
 
-    pub(in crate::wire) fn serialize<S: Serializer>(
-        value: &identity::Signature,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &identity::Signature, to: S) -> Result<S::Ok, S::Error> {
         let [head, tail] = halves(value.as_bytes());
         (head, tail).serialize(to)
     }
 
-    pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<identity::Signature, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<identity::Signature, D::Error> {
         let (head, tail) = <([u8; 32], [u8; 32])>::deserialize(from)?;
         let mut bytes = [0; 64];
         bytes[..32].copy_from_slice(&head);
@@ -59,50 +52,43 @@ pub(super) mod signature {
 }
 
 /// An optional id.
-pub(super) mod maybe_id {
+pub(crate) mod maybe_id {
     use super::*;
 
-    pub(in crate::wire) fn serialize<S: Serializer>(
-        value: &Option<ledger::Id>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &Option<ledger::Id>, to: S) -> Result<S::Ok, S::Error> {
         value.as_ref().map(ledger::Id::as_bytes).serialize(to)
     }
 
-    pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<ledger::Id>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ledger::Id>, D::Error> {
         Ok(<Option<[u8; 32]>>::deserialize(from)?.map(ledger::Id::from_bytes))
     }
 }
 
 /// Ids in a list.
-pub(super) mod ids {
+pub(crate) mod ids {
     use super::*;
 
-    pub(in crate::wire) fn serialize<S: Serializer>(value: &[ledger::Id], to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &[ledger::Id], to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(value.iter().map(ledger::Id::as_bytes))
     }
 
-    pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Vec<ledger::Id>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ledger::Id>, D::Error> {
         Ok(<Vec<[u8; 32]>>::deserialize(from)?.into_iter().map(ledger::Id::from_bytes).collect())
     }
 }
 
 /// Heads of beacon chains in a list.
-pub(super) mod heads {
+pub(crate) mod heads {
     use super::*;
     use crate::draw::Head;
 
     type Fields = ([u8; 32], u64, u32, [u8; 32]);
 
-    pub(in crate::wire) fn serialize<S: Serializer>(value: &[Head], to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &[Head], to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(value.iter().map(|h| (h.witness.as_bytes(), h.first_round, h.rounds, h.value)))
     }
 
-    pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Head>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Head>, D::Error> {
         let head = |(witness, first_round, rounds, value): Fields| Head {
             witness: identity::AccountId::from_bytes(witness),
             first_round,
@@ -114,19 +100,19 @@ pub(super) mod heads {
 }
 
 /// Reveals of witnesses in a list.
-pub(super) mod reveals {
+pub(crate) mod reveals {
     use identity::AccountId;
 
     use super::*;
 
-    pub(in crate::wire) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         value: &[(AccountId, [u8; 32])],
         to: S,
     ) -> Result<S::Ok, S::Error> {
         to.collect_seq(value.iter().map(|(witness, reveal)| (witness.as_bytes(), reveal)))
     }
 
-    pub(in crate::wire) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Vec<(AccountId, [u8; 32])>, D::Error> {
         let pairs = <Vec<([u8; 32], [u8; 32])>>::deserialize(from)?;
