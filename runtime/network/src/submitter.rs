@@ -184,6 +184,10 @@ impl Submitter {
                 self.refused(now, refused, acts);
             }
             Message::Accepted(_) | Message::Assigned(_) => {}
+            Message::Refused(refused) if refused.about == Id::ZERO => {
+                self.put_off(now, relay, refused);
+                return false;
+            }
             _ => return false,
         }
         true
@@ -322,6 +326,16 @@ impl Submitter {
             return task.again(now, u64::from(refused.retry_after_ms));
         }
         self.end(refused.about, Err((reason, 0)), acts);
+    }
+
+    /// A relay's door refused a frame and does not say which: what it has not answered is sent again, and known there if it
+    /// was not the one.
+    fn put_off(&mut self, now: Now, relay: &AccountId, refused: &Refused) {
+        if !Reason::from_code(refused.reason).is_some_and(Reason::is_passing) {
+            return;
+        }
+        let unanswered = self.tasks.values_mut().filter(|task| task.relay == *relay);
+        unanswered.for_each(|task| task.again(now, u64::from(refused.retry_after_ms)));
     }
 
     fn with(&mut self, task: &Id, change: impl FnOnce(&mut Task)) {

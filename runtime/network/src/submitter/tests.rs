@@ -284,6 +284,26 @@ fn refusals_end_a_task_or_delay_it() {
 }
 
 #[test]
+fn a_door_that_does_not_say_what_it_refused_is_asked_again() {
+    let mut hands = Hands::new(1);
+    hands.submit(1, b"x");
+    let sent = hands.submitted().expect("submitted");
+    let refuse = |hands: &mut Hands, reason: Reason| {
+        let refused =
+            Refused { about: Id::ZERO, reason: reason as u16, retry_after_ms: 2_000, detail: String::new() };
+        hands.bench.say(0, refused);
+        hands.bench.wait(2_100);
+    };
+    refuse(&mut hands, Reason::Replayed);
+    assert!(hands.submitted().is_none());
+    refuse(&mut hands, Reason::RateExceeded);
+    let again = hands.submitted().expect("again");
+    assert_eq!(again.task, sent.task);
+    hands.complete(&again, 3, Reason::Verified);
+    assert!(hands.result().is_some());
+}
+
+#[test]
 fn a_relay_that_always_puts_off_is_given_up_in_time() {
     let mut hands = Hands::new(1);
     hands.submit(1, b"x");
