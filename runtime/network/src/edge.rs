@@ -330,7 +330,7 @@ impl Edge {
         self.wallet.drive(context.now, self.home(context), acts);
         let holder = self.wallet.holder();
         if let Some(submitter) = &mut self.submitter {
-            submitter.drive(&self.me, context, &self.doors, holder, acts);
+            submitter.drive(&self.me, context, &self.doors, acts);
         }
         if let Some(worker) = &mut self.worker {
             worker.drive(&self.me, context, &self.doors, holder, acts);

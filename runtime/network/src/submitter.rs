@@ -192,6 +192,10 @@ impl Submitter {
                 self.refused(now, refused, acts);
             }
             Message::Accepted(_) | Message::Assigned(_) => {}
+            Message::Refused(refused) if refused.about == Id::ZERO => {
+                self.put_off(now, relay, refused);
+                return false;
+            }
             _ => return false,
         }
         true
@@ -202,20 +206,13 @@ impl Submitter {
         self.tasks.values_mut().for_each(|task| task.see(holder));
     }
 
-    /// Does what is due. `holder` is the account as it was told last.
-    pub(crate) fn drive(
-        &mut self,
-        me: &Me,
-        context: &mut Context<'_>,
-        doors: &Doors,
-        holder: Option<&Holder>,
-        acts: &mut Vec<Act>,
-    ) {
+    /// Does what is due.
+    pub(crate) fn drive(&mut self, me: &Me, context: &mut Context<'_>, doors: &Doors, acts: &mut Vec<Act>) {
         let now = context.now;
         let due: Vec<Id> =
             self.tasks.iter().filter(|(_, t)| now.ms >= t.due_ms()).map(|(id, _)| *id).collect();
         for id in due {
-            self.overdue(me, context, doors, id, holder, acts);
+            self.overdue(me, context, doors, id, acts);
         }
         let jobs: Vec<u64> = self.batches.keys().copied().collect();
         for job in jobs {
@@ -343,6 +340,16 @@ impl Submitter {
         self.end(refused.about, Err((reason, 0)), acts);
     }
 
+    /// A relay's door refused a frame and does not say which: what it has not answered is sent again, and known there if it
+    /// was not the one.
+    fn put_off(&mut self, now: Now, relay: &AccountId, refused: &Refused) {
+        if !Reason::from_code(refused.reason).is_some_and(Reason::is_passing) {
+            return;
+        }
+        let unanswered = self.tasks.values_mut().filter(|task| task.relay == *relay);
+        unanswered.for_each(|task| task.again(now, u64::from(refused.retry_after_ms)));
+    }
+
     fn with(&mut self, task: &Id, change: impl FnOnce(&mut Task)) {
         if let Some(task) = self.tasks.get_mut(task) {
             change(task);
@@ -350,15 +357,7 @@ impl Submitter {
     }
 
     /// A task's time is up, in whatever stage it is.
-    fn overdue(
-        &mut self,
-        me: &Me,
-        context: &mut Context<'_>,
-        doors: &Doors,
-        id: Id,
-        holder: Option<&Holder>,
-        acts: &mut Vec<Act>,
-    ) {
+    fn overdue(&mut self, me: &Me, context: &mut Context<'_>, doors: &Doors, id: Id, acts: &mut Vec<Act>) {
         let now = context.now;
         let epoch = doors.any_epoch(now);
         let Some(task) = self.tasks.get_mut(&id) else { return };
@@ -382,7 +381,7 @@ impl Submitter {
                 self.end(id, Err((Reason::NotDelivered, cost)), acts);
             }
             Stage::Lost { .. } => {
-                let fate = task.fate(epoch, holder);
+                let fate = task.fate(epoch);
                 self.lost_overdue(me, context, doors, id, fate, acts);
             }
         }

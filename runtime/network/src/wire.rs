@@ -26,6 +26,9 @@ mod work;
 
 use thiserror::Error;
 
+#[cfg(test)]
+pub(crate) use tests::samples as samples_for_test;
+
 pub use message::{
     AccountIs, AskAccount, Auth, Challenge, Goodbye, Grant, Heads, Hello, Kind, Message, Ping, Pong,
     Proposal, Propose, Records, Refused, Roles, VoteIs, Welcome, auth_message, challenge_message,

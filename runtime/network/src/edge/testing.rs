@@ -1,7 +1,7 @@
 //! An edge beside relays that say what a test wants: they open sessions and keep a real ledger, and all else is by hand.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -186,6 +186,10 @@ impl Bench {
         self.step(Input::Closed { link });
     }
 
+    pub(crate) fn is_connected(&self, place: usize) -> bool {
+        self.relays[place].link.is_some()
+    }
+
     pub(crate) fn link(&self, place: usize) -> Link {
         self.relays[place].link.expect("connected")
     }
@@ -202,10 +206,8 @@ impl Bench {
     }
 
     fn advance(&mut self, ms: u64) {
-        let start_ms = self.now.ms - (self.now.epoch - 1_000) * 60_000;
         self.now.ms += ms;
         self.now.epoch = 1_000 + (self.now.ms - 1_000_000) / 60_000;
-        let _ = start_ms;
     }
 
     /// One input, and all that the relays answer by themselves.
@@ -417,11 +419,4 @@ impl Bench {
     pub(crate) fn available(&self, owner: &SecretKey) -> u64 {
         self.ledger.balance(&owner.account()).available
     }
-}
-
-/// Counts messages by their kinds.
-pub(crate) fn kinds(sent: &VecDeque<(usize, Message)>) -> BTreeMap<Kind, usize> {
-    let mut kinds = BTreeMap::new();
-    sent.iter().for_each(|(_, message)| *kinds.entry(message.kind()).or_default() += 1);
-    kinds
 }

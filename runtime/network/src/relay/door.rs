@@ -97,11 +97,12 @@ fn open(session: &Session, bytes: &[u8], me: &Me, now: Now) -> Result<Passed, St
     Ok(Passed { message, id, edge })
 }
 
-/// What is sent twice on one connection was sent by mistake where it is signed; the rest repeats itself by nature.
+/// What is sent twice on one connection was sent by mistake where it is signed; the rest repeats itself by nature. A task that
+/// was refused for a moment comes again as it was.
 fn once(kind: Kind) -> Once {
     match kind {
         Kind::Hello | Kind::Auth => Once::Anywhere,
-        Kind::Submit | Kind::Offer | Kind::Committed | Kind::Revealed => Once::OnConnection,
+        Kind::Offer | Kind::Committed | Kind::Revealed => Once::OnConnection,
         _ => Once::Never,
     }
 }

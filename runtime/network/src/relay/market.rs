@@ -124,7 +124,7 @@ impl Market {
             Message::Cancel(cancel) => (cancel.task, self.cancel(account, cancel.task, desk, port)),
             Message::Keys(keys) => (keys.task, self.keys(account, keys, port)),
             Message::Part(part) => (part.task, self.part(account, part, frame, desk, port)),
-            Message::Offer(offer) => (id, self.offer(link, account, offer.claim.value, desk, port)),
+            Message::Offer(offer) => (id, self.offer(link, account, offer, desk, port)),
             Message::Heartbeat(beat) => (beat.lease, self.heartbeat(&account, beat.lease, port)),
             Message::HandBack(back) => (back.lease, self.hand_back(account, &back, desk, port)),
             Message::Committed(c) => {

@@ -44,8 +44,8 @@ pub(super) struct Task {
     /// What went out may not have been heard: it goes out again.
     resend_ms: Option<u64>,
     escrow_until_epoch: u64,
-    /// The lock was seen in the account.
-    lock_seen: bool,
+    /// What the account showed of the lock.
+    lock: Seen,
     /// By assignment.
     keys: BTreeMap<u32, Handed>,
     settled: Option<Settled>,
@@ -82,6 +82,19 @@ pub(super) enum Fate {
     RanOut,
     /// It was decided, or nobody can tell any more.
     Decided,
+}
+
+/// What an account shows of a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// Nothing yet.
+    Never,
+    /// It is there.
+    Open,
+    /// It ran out undecided.
+    RanOut,
+    /// It was there, and is not.
+    Gone,
 }
 
 /// What a worker was given.
@@ -146,7 +159,7 @@ impl Task {
             payload_sent: false,
             resend_ms: None,
             escrow_until_epoch: until_epoch,
-            lock_seen: false,
+            lock: Seen::Never,
             keys: BTreeMap::new(),
             settled: None,
             gathered: BTreeMap::new(),
@@ -267,20 +280,24 @@ impl Task {
         }
     }
 
-    /// The account as it stands shows the lock.
+    /// Looks for the lock in the account as it stands. That it ran out is remembered: the wallet takes it back soon after.
     pub(super) fn see(&mut self, holder: &Holder) {
-        let locks = &holder.account().locks;
-        self.lock_seen |= self.escrow.is_some_and(|escrow| locks.contains_key(&escrow));
+        let Some(escrow) = self.escrow else { return };
+        self.lock = match (holder.account().locks.get(&escrow), self.lock) {
+            (Some(lock), _) if lock.ran_out => Seen::RanOut,
+            (Some(_), _) => Seen::Open,
+            (None, Seen::Open) => Seen::Gone,
+            (None, before) => before,
+        };
     }
 
-    /// What became of the escrow, as the account shows.
-    pub(super) fn fate(&self, epoch: u64, holder: Option<&Holder>) -> Fate {
-        let lock = self.escrow.zip(holder).and_then(|(id, holder)| holder.account().locks.get(&id));
-        match lock {
-            Some(lock) if lock.ran_out => Fate::RanOut,
-            None if self.lock_seen => Fate::Decided,
+    /// What became of the escrow, as the account showed.
+    pub(super) fn fate(&self, epoch: u64) -> Fate {
+        match self.lock {
+            Seen::RanOut => Fate::RanOut,
+            Seen::Gone => Fate::Decided,
             _ if epoch > self.escrow_until_epoch + FORGET_EPOCHS => Fate::Decided,
-            _ => Fate::Unknown,
+            Seen::Never | Seen::Open => Fate::Unknown,
         }
     }
 

@@ -227,14 +227,14 @@ fn statements_that_nobody_signed_are_nothing() {
     forged.signature = Signature::from_bytes([1; 64]);
     bench.say(0, forged);
     assert!(bench.event(unclear).unwrap().contains("sign"));
-    bench.wait(10_000);
+    bench.wait(3_000);
     let other = bench.account_is(0, &key(2).account());
     bench.say(0, other);
     assert!(bench.event(unclear).is_some());
     assert_eq!(bench.proposed.len(), 0);
     // Not asked for: nothing.
     let good = bench.account_is(0, &key(1).account());
-    bench.wait(10_000);
+    bench.wait(5_000);
     bench.say(0, good.clone());
     bench.say(0, good);
     bench.wait(100);

@@ -91,7 +91,7 @@ fn reveal() -> Reveal {
 }
 
 /// One of each kind, in the order of their codes.
-fn samples() -> Vec<Message> {
+pub(crate) fn samples() -> Vec<Message> {
     let signature = Signature::from_bytes([0x5a; 64]);
     let commits = CommitBatch {
         worker: account(2),
@@ -384,7 +384,7 @@ const GOLDEN: &str = "
 24 48 af0fe30528bd
 25 115 057a273cfb13
 26 40 c1829c124e27
-30 248 16e2f6fa880e
+30 253 fecc3df3435a
 31 462 bfa5f09a4c29
 32 43 5eb0b0b1d346
 33 75 d610ab6a74e0

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use identity::AccountId;
+use identity::{AccountId, SignedPrekey};
 use ledger::{
     Id,
     op::LockKind,
@@ -167,18 +167,31 @@ impl Market {
         &mut self,
         link: Link,
         account: AccountId,
-        claim: wire::Claim,
+        offer: wire::Offer,
         desk: &mut Desk,
         port: &mut Port<'_, '_>,
     ) -> Result<(), Refusal> {
+        let claim = offer.claim.value;
         if claim.worker != account {
             return Err((Reason::ClaimUnsigned, "another's claim"));
         }
         if self.is_draining {
             return Err((Reason::Draining, ""));
         }
+        if claim.slots == 0 {
+            self.bench.left(account);
+            return Ok(());
+        }
         let session = port.links.get(link).ok_or((Reason::Silent, ""))?;
-        let prekey = session.edge().and_then(|edge| edge.prekey).ok_or((Reason::PrekeyInvalid, ""))?;
+        let prekey = match offer.prekey {
+            Some(bytes) => {
+                let prekey = SignedPrekey::decode(&bytes).map_err(|_| (Reason::PrekeyInvalid, ""))?;
+                let good = prekey.account == account && prekey.verify(port.epoch()).is_ok();
+                good.then_some(prekey)
+            }
+            None => session.edge().and_then(|edge| edge.prekey),
+        };
+        let prekey = prekey.ok_or((Reason::PrekeyInvalid, ""))?;
         let offer = Offer {
             claim,
             prekey: prekey.encode().to_vec(),

@@ -234,6 +234,8 @@ impl Market {
         let open = task.seats.iter().filter(|seat| !judged(seat)).count();
         let done: Vec<u32> =
             (0..).zip(&task.seats).filter(|(_, s)| judged(s) || open == 0).map(|(n, _)| n).collect();
+        let shown = task.seats.iter().filter(|seat| seat.reveal.is_some()).map(|seat| seat.worker);
+        let shown: Vec<AccountId> = shown.collect();
         let reason = Reason::from_code(settled.reason).unwrap_or(Reason::Inconclusive);
         let (cost_ucredits, resolve) = (settled.cost_ucredits, settled.resolve);
         done.into_iter().for_each(|number| self.settle_seat(id, number));
@@ -241,6 +243,10 @@ impl Market {
         let _ = batch.put(Table::Meta, place_key(place), vec![]);
         port.save(batch, Then::Nothing);
         port.tell(&submitter, settled.clone());
+        // Whoever showed a result need not keep it.
+        for worker in &shown {
+            port.tell(worker, settled.clone());
+        }
         port.event(Event::Settled { task: id, reason, cost_ucredits, resolve });
         self.remember(id, settled);
         if let Some(task) = self.tasks.remove(&id) {
