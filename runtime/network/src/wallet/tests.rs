@@ -24,7 +24,10 @@ fn order(bench: &mut Bench, order: u64, wanted: Wanted) {
     bench.step(Input::Order { order, wanted });
 }
 
-fn ordered(bench: &mut Bench) -> Option<(u64, Result<Id, (Reason, String)>)> {
+/// The certified operation, or why there is none.
+type Outcome = Result<Id, (Reason, String)>;
+
+fn ordered(bench: &mut Bench) -> Option<(u64, Outcome)> {
     bench.event(|event| match event {
         Event::Ordered { order, outcome } => Some((*order, outcome.clone())),
         _ => None,
