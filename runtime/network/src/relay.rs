@@ -129,7 +129,7 @@ impl Relay {
             desk.next_deadline_ms(),
             market.next_deadline_ms(),
             rounds.next_deadline_ms(),
-            drain_ms.filter(|_| !self.rooms.is_drained),
+            drain_ms.filter(|at_ms| !self.rooms.is_drained && *at_ms < u64::MAX),
         ];
         all.into_iter().flatten().min()
     }
@@ -399,6 +399,7 @@ impl Rooms {
     fn finish_drain(&mut self, port: &mut Port<'_, '_>) {
         let Some(drain_ms) = self.drain_ms.filter(|_| !self.is_drained) else { return };
         if drain_ms <= port.now_ms() {
+            self.drain_ms = Some(u64::MAX);
             self.market.stop(&mut self.desk, port);
         }
         // Settling goes on until the store has answered; only then nothing is lost by stopping.

@@ -49,11 +49,6 @@ impl Doors {
         fits.then(|| Doors(relays.iter().map(door).collect()))
     }
 
-    /// Whether a relay is one of this edge's.
-    pub(crate) fn knows(&self, relay: &AccountId) -> bool {
-        self.0.iter().any(|door| door.relay == *relay)
-    }
-
     /// The relays that let the edge in.
     pub(crate) fn open(&self) -> impl Iterator<Item = AccountId> + '_ {
         self.0.iter().filter(|door| door.is_open()).map(|door| door.relay)

@@ -91,9 +91,12 @@ impl Worker {
         holder: Option<&Holder>,
         acts: &mut Vec<Act>,
     ) {
-        let (Some(holder), Some(prekey)) = (holder, self.prekey()) else { return };
         let open: Vec<AccountId> = doors.open().collect();
-        self.posts.retain(|relay, _| doors.knows(relay));
+        // Of a relay that is not there nothing is due before it comes.
+        for (relay, post) in &mut self.posts {
+            post.due_ms = if open.contains(relay) { now.ms + LOOK_MS } else { u64::MAX };
+        }
+        let (Some(holder), Some(prekey)) = (holder, self.prekey()) else { return };
         for (place, relay) in open.iter().enumerate() {
             let part = slots_of(self.preferences.slots, open.len(), place);
             let slots = if self.drains || self.paused.is_some() { 0 } else { part };
