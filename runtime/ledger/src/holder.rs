@@ -1,5 +1,7 @@
 //! An account in the hands of an owner who keeps no ledger.
 
+use std::collections::BTreeMap;
+
 use identity::AccountId;
 use thiserror::Error;
 
@@ -7,7 +9,7 @@ use crate::{
     DecodeError, Evidence, Id, Ledger, Network,
     account::{Account, Balance},
     draft::{draft_on, ready},
-    op::{Action, Op},
+    op::{Action, LockKind, Op, Receive},
     rule::{Refusal, Rule, require},
 };
 
@@ -101,5 +103,28 @@ impl Ledger {
     pub fn leaf(&self, account: &AccountId) -> Vec<u8> {
         let leaf = |state: &Account| state.leaf(account, self.is_frozen(account), &self.taken(account));
         self.account(account).map(leaf).unwrap_or_default()
+    }
+
+    /// The leaf of an account within a bound of bytes, as far as leaving out can keep it there: judgements go, rewards that
+    /// are not to be received yet, and of what is to be received all but what one operation takes. Drafts of this epoch on
+    /// it are those on the whole leaf; sums of what is locked and pending fall short of the true ones. The second is whether it is whole.
+    pub fn leaf_within(&self, account: &AccountId, epoch: u64, most_bytes: usize) -> (Vec<u8>, bool) {
+        let leaf = self.leaf(account);
+        if leaf.len() <= most_bytes {
+            return (leaf, true);
+        }
+        let mut short = self.account(account).cloned().unwrap_or_default();
+        let ready = ready(&short, epoch.max(short.last_epoch));
+        let named = |lock: &Id| ready.contains(&Receive::expired(*lock));
+        short.judgements.clear();
+        short.locks.retain(|id, lock| lock.terms.kind != LockKind::PayoutLock || named(id));
+        let taken: Vec<_> = short
+            .inbox
+            .iter()
+            .filter(|(receive, _)| ready.contains(receive))
+            .map(|(r, o)| (*r, *o))
+            .collect();
+        short.inbox = taken.into_iter().collect::<BTreeMap<_, _>>().into();
+        (short.leaf(account, self.is_frozen(account), &self.taken(account)), false)
     }
 }

@@ -28,7 +28,7 @@ mod rounds;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use identity::{AccountId, SecretKey};
 use ledger::{Id, Ledger, op::SignedOp, resolve::SignedResolve, store::Batch, witness::Place};
@@ -86,13 +86,21 @@ impl Relay {
     pub fn new(config: Config, key: SecretKey, restored: Restored, secret: [u8; 32]) -> Self {
         let Restored { ledger, votes, tasks } = restored;
         let (account, network) = (key.account(), ledger.network().clone());
-        let decided = |lock: &Id| {
-            let voted = votes.iter().find(|(place, _)| *place == Place::Lock(*lock));
-            voted.and_then(|(_, voted)| SignedResolve::decode(&voted.body).ok())
-        };
+        let mut wanted: BTreeMap<Id, Option<SignedResolve>> =
+            tasks.iter().map(|task| (task.submit.escrow, None)).collect();
+        for (place, voted) in &votes {
+            if let Place::Lock(lock) = place
+                && let Some(decided) = wanted.get_mut(lock)
+            {
+                *decided = SignedResolve::decode(&voted.body).ok();
+            }
+        }
         let places = Places::without(tasks.iter().map(|task| task.place));
-        let restored = tasks.into_iter().map(|task| (decided(&task.submit.escrow), task));
-        let restored = restored.map(|(decided, task)| (task, decided)).collect();
+        let restored = tasks.into_iter().map(|task| {
+            let decided = wanted.remove(&task.submit.escrow).flatten();
+            (task, decided)
+        });
+        let restored = restored.collect();
         let rooms = Rooms {
             admission: Admission::new(config.limits.clone()),
             market: Market::new(config.queue.clone(), places, first_lease(&secret)),

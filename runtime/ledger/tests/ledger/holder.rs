@@ -62,8 +62,13 @@ fn compare(town: &Town, drawn: &mut Drawn, seen: &mut [usize; 2]) {
         assert_eq!(holder.balance(), town.ledger.balance(&account));
         let (action, epoch) = (drawn.action(town.now), town.now + drawn.below(3) - 1);
         let by_ledger = town.ledger.draft(&account, action.clone(), epoch);
+        let by_action = action.clone();
         let by_leaf = holder.draft(town.ledger.network(), action, epoch);
         assert_eq!(by_leaf, by_ledger);
+        let (short, whole) = town.ledger.leaf_within(&account, epoch, 0);
+        assert_eq!(whole, short.is_empty());
+        let short = Holder::read(&account, &short).expect("a leaf");
+        assert_eq!(short.draft(town.ledger.network(), by_action, epoch), by_ledger);
         seen[usize::from(by_leaf.is_ok())] += 1;
         if let Ok(op) = by_leaf {
             assert_eq!(holder.ready(epoch).0, op.receives.len());
@@ -110,6 +115,24 @@ fn a_leaf_drafts_what_the_ledger_does() {
         }
     }
     assert!(seen.iter().all(|count| *count > 300), "refused and drafted: {seen:?}");
+}
+
+/// A worker's hour of rewards is longer than a frame; what its next operation needs of them is not.
+#[test]
+fn a_leaf_too_long_is_cut_to_what_is_needed() {
+    let mut town = Town::new(1, 2);
+    for amount in 1..=200 {
+        town.act(&key(2), pay(&key(1), amount));
+    }
+    let owner = key(1).account();
+    let whole = town.ledger.leaf(&owner);
+    assert_eq!(town.ledger.leaf_within(&owner, town.now, whole.len()), (whole.clone(), true));
+    let (short, is_whole) = town.ledger.leaf_within(&owner, town.now, whole.len() - 1);
+    assert!(!is_whole && short.len() < whole.len() / 2, "{} of {}", short.len(), whole.len());
+    let short = Holder::read(&owner, &short).expect("a leaf");
+    let by_ledger = town.ledger.draft(&owner, Action::Noop, town.now);
+    assert_eq!(short.draft(town.ledger.network(), Action::Noop, town.now), by_ledger);
+    assert_eq!(short.ready(town.now).0, ledger::op::MAX_RECEIVES);
 }
 
 #[test]

@@ -324,7 +324,8 @@ impl Desk {
 
     /// Says how an account stands.
     pub(super) fn tell_account(&self, link: Link, account: &AccountId, port: &mut Port<'_, '_>) {
-        let (leaf, epoch) = (self.ledger.leaf(account), port.epoch());
+        let epoch = port.epoch();
+        let (leaf, _) = self.ledger.leaf_within(account, epoch, LEAF_BYTES);
         if leaf.len() + LEAF_ROOM_BYTES > MAX_DATA_BYTES {
             return port.refuse(
                 link,
@@ -465,6 +466,8 @@ const MAX_ASKERS: usize = 16;
 const AGAIN_MS: u64 = 1_000;
 /// Most bytes of records in one bundle.
 const MAX_BUNDLE_BYTES: usize = MAX_DATA_BYTES - 4_096;
+/// A longer leaf is cut to what its owner's next operation needs.
+const LEAF_BYTES: usize = MAX_DATA_BYTES / 4;
 /// A statement's frame beside the leaf.
 const LEAF_ROOM_BYTES: usize = 256;
 /// A rule's code as another relay spells it.

@@ -15,6 +15,7 @@ mod bench;
 mod close;
 mod draw;
 mod parts;
+mod results;
 mod task;
 mod work;
 
@@ -25,6 +26,7 @@ use ledger::Id;
 
 use self::{
     bench::Bench,
+    results::Results,
     task::{Stage, Task},
 };
 use super::{desk::Desk, io::Event, port::Port};
@@ -61,6 +63,7 @@ pub(super) struct Market {
     /// What was settled last, for submitters that ask again.
     settled: BTreeMap<Id, Settled>,
     settled_order: VecDeque<Id>,
+    results: Results,
     places: Places,
     weather: Weather,
     /// Bytes that open tasks may need.
@@ -105,6 +108,7 @@ impl Market {
             due: BTreeSet::new(),
             settled: BTreeMap::new(),
             settled_order: VecDeque::new(),
+            results: Results::default(),
             places,
             weather: Weather::default(),
             held_bytes: 0,

@@ -126,6 +126,7 @@ impl Market {
             unit,
             wanted: None,
             seats: vec![],
+            told: vec![],
             payload: Upload::default(),
             was_capable: false,
             due_ms: None,
@@ -203,16 +204,25 @@ impl Market {
         self.bench.offer(offer, desk.ledger(), &port.me.account)
     }
 
-    /// Answers a task that is here already, or was. Whether it is one.
+    /// Answers a task that is here already, or was, with all that its submitter may have missed. Whether it is one.
     fn answer_again(&mut self, link: Link, id: Id, port: &mut Port<'_, '_>) -> bool {
         if let Some(settled) = self.settled.get(&id) {
+            self.results.frames(&id).iter().for_each(|frame| port.forward(link, frame.clone()));
             port.send(link, settled.clone());
             return true;
         }
         let Some(task) = self.tasks.get_mut(&id) else { return false };
         match &mut task.stage {
             Stage::Saving(waits) => *waits = link,
-            _ => port.send(link, Accepted { task: id, ahead: 0 }),
+            Stage::Open => {
+                port.send(link, Accepted { task: id, ahead: 0 });
+                task.unsealed().for_each(|told| port.send(link, told.clone()));
+            }
+            // The result and the settlement follow when the resolve is certified.
+            Stage::Settling(_) | Stage::Over => {
+                port.send(link, Accepted { task: id, ahead: 0 });
+                self.results.frames(&id).iter().for_each(|frame| port.forward(link, frame.clone()));
+            }
         }
         true
     }

@@ -2,8 +2,8 @@
 
 use identity::AccountId;
 use ledger::{
-    Id, Record,
-    op::Reason as Pays,
+    Id, Record, Rule,
+    op::{LockKind, Reason as Pays},
     resolve::{Judged, Payout, Resolve, SignedResolve},
     store::{Batch, Table},
 };
@@ -11,7 +11,7 @@ use ledger::{
 use super::{
     Desk, Event, Market, Port, Refusal, Stage,
     admit::place_key,
-    task::{Seat, Settling, Task},
+    task::{Seat, Settling, Task, Upload},
 };
 use crate::{
     reason::Reason,
@@ -79,6 +79,8 @@ impl Market {
         let agreed: Vec<(u32, &Seat)> = (0..).zip(&task.seats).filter(|(_, seat)| gave(seat)).collect();
         if let Some((_, seat)) = agreed.first() {
             port.tell_frames(&task.envelope().submitter, &seat.result.frames);
+            let most_bytes = port.me.config.max_held_bytes / KEPT_PARTS;
+            self.results.keep(id, seat.result.frames.clone(), most_bytes);
         }
         let resolve = pay(task, id, decision, port);
         let paid = resolve.payouts.iter().map(|payout| payout.amount_ucredits).sum();
@@ -109,7 +111,7 @@ impl Market {
         match answer.verdict {
             Ok(_) => settled.resolve = Some(answer.value),
             // The same decision again: another one would convict this relay.
-            Err((Reason::NotStored | Reason::NotCertified | Reason::RelayFull, _)) => {
+            Err((reason, rule)) if may_count_later(reason, &rule) => {
                 settling.again_ms = Some(again_ms);
                 return self.watch(id, port);
             }
@@ -125,6 +127,14 @@ impl Market {
             return;
         };
         settling.again_ms = None;
+        let resolve = &settling.resolve.resolve;
+        let name = resolve.id(port.me.network_id());
+        let held = desk.ledger().account(&resolve.owner).and_then(|owner| owner.locks.get(&resolve.lock));
+        if held.is_none_or(|lock| lock.ran_out) && desk.ledger().resolve(&name).is_none() {
+            // Whatever was decided or ran out meanwhile, this decision never counts.
+            let settled = Settled { cost_ucredits: 0, resolve: None, ..settling.settled.clone() };
+            return self.over(id, settled, port);
+        }
         let value = Value::Resolve(Box::new(settling.resolve.clone()));
         if let Some(answer) = desk.propose(value, Asker::Escrow(id), Batch::new(), port) {
             self.resolved(id, answer, port);
@@ -228,7 +238,9 @@ impl Market {
     fn over(&mut self, id: Id, settled: Settled, port: &mut Port<'_, '_>) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         task.stage = Stage::Over;
-        task.payload = super::task::Upload::default();
+        task.payload = Upload::default();
+        task.seats.iter_mut().for_each(|seat| seat.result = Upload::default());
+        task.told.clear();
         let (submitter, place) = (task.envelope().submitter, task.place);
         let judged = |seat: &Seat| !matches!(task.unit.state(&seat.id), Some(State::Init));
         let open = task.seats.iter().filter(|seat| !judged(seat)).count();
@@ -283,7 +295,11 @@ impl Market {
             // Of whoever is judged in time, the escrow's resolve says it; of the late, only this one can.
             let judged =
                 outcome.filter(|_| is_late).map(|outcome| Judged { worker, task_type: kind, outcome });
-            slash(worker, stake, evidence(task, id), judged, desk, port);
+            let evidence = evidence(task, id);
+            slash(worker, stake, evidence, judged, desk, port);
+            for lock in rewards(worker, desk, port) {
+                slash(worker, lock, evidence, None, desk, port);
+            }
         }
         if outcome.is_some() {
             self.bench.refresh(worker, desk.ledger(), &port.me.account, port.epoch());
@@ -313,6 +329,12 @@ impl Market {
             }
         }
     }
+}
+
+/// Whether a decision that was not certified may be later: nothing is wrong with it but the store, the witnesses or a clock.
+fn may_count_later(reason: Reason, rule: &str) -> bool {
+    matches!(reason, Reason::NotStored | Reason::NotCertified | Reason::RelayFull)
+        || rule == Rule::EpochCurrent.code()
 }
 
 fn position(task: &Task, assignment: &Id) -> Option<u32> {
@@ -376,7 +398,20 @@ fn evidence(task: &Task, id: Id) -> Id {
     Id::hash("edgenet/evidence/v1", &[id.as_bytes(), &bytes])
 }
 
-/// Burns a task stake, if nobody has yet: one lock is burned once, for whatever lie came first.
+/// Rewards of a worker that are within their hour, and that this relay decides on: they are forfeited with the stake.
+fn rewards(worker: AccountId, desk: &Desk, port: &Port<'_, '_>) -> Vec<Id> {
+    let locks = desk.ledger().account(&worker).map(|account| &account.locks).into_iter().flatten();
+    let within = locks.filter(|(id, lock)| {
+        lock.terms.kind == LockKind::PayoutLock
+            && lock.terms.policy.authority == port.me.account
+            && lock.terms.expiry_epoch >= port.epoch()
+            && lock.void.is_none()
+            && !desk.has_decided(id)
+    });
+    within.map(|(id, _)| *id).take(MAX_FORFEITED).collect()
+}
+
+/// Burns a lock of a worker whole. One lock is burned once, for whatever lie came first.
 fn slash(
     worker: AccountId,
     lock: Id,
@@ -411,7 +446,11 @@ pub(in crate::relay) fn slashed(worker: AccountId, lock: Id, record: &Record) ->
 
 /// A decision that was not certified is proposed again after this.
 const SETTLE_AGAIN_MS: u64 = 5_000;
+/// Results that were delivered have this part of the bytes that a relay holds for open tasks, besides these.
+const KEPT_PARTS: usize = 4;
 /// Most settled tasks that are remembered.
 const MAX_SETTLED: usize = 16_384;
+/// Most rewards that one lie forfeits.
+const MAX_FORFEITED: usize = 256;
 /// Most agreed assignments that a message names.
 const MAX_AGREED: usize = 16;

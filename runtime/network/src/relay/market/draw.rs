@@ -241,7 +241,7 @@ impl Market {
             }
         }
         for (id, workers) in drawn.of_task {
-            let Some(task) = self.tasks.get(&id) else { continue };
+            let Some(task) = self.tasks.get_mut(&id) else { continue };
             let assigned = Assigned {
                 task: id,
                 beacon: turn.beacon.0,
@@ -251,6 +251,7 @@ impl Market {
                 workers,
             };
             let submitter = task.envelope().submitter;
+            task.told.push(assigned.clone());
             port.tell(&submitter, assigned);
         }
     }

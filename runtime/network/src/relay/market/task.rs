@@ -15,7 +15,7 @@ use crate::{
         unit::{Reveal, Unit},
         weather::Weather,
     },
-    wire::{Envelope, Part, Settled, Signed, Submit},
+    wire::{Assigned, Envelope, Part, Settled, Signed, Submit},
 };
 
 /// A task that was sent in.
@@ -36,6 +36,8 @@ pub(in crate::relay) struct Task {
     pub(super) wanted: Option<Wanted>,
     /// By assignment number.
     pub(super) seats: Vec<Seat>,
+    /// Who was drawn, as the submitter was told.
+    pub(super) told: Vec<Assigned>,
     pub(super) payload: Upload,
     /// Some worker that could do it stood.
     pub(super) was_capable: bool,
@@ -166,6 +168,7 @@ impl Task {
             unit: Unit::open(id, rules).0,
             wanted: None,
             seats: vec![],
+            told: vec![],
             payload: Upload::default(),
             was_capable: false,
             ttl_ms: u64::MAX,
@@ -184,6 +187,14 @@ impl Task {
 
     pub(super) fn seat_of(&mut self, number: u32, worker: &AccountId) -> Option<&mut Seat> {
         self.seats.get_mut(number as usize).filter(|seat| seat.worker == *worker)
+    }
+
+    /// What the submitter was told and has not acted on.
+    pub(super) fn unsealed(&self) -> impl Iterator<Item = &Assigned> {
+        let waits = |number: u32| {
+            self.seats.get(number as usize).is_some_and(|seat| !seat.is_done && !self.is_sealed_for(seat))
+        };
+        self.told.iter().filter(move |told| told.workers.iter().any(|worker| waits(worker.number)))
     }
 
     /// Whether the submitter has done its part for a worker.
