@@ -1,5 +1,8 @@
 //! A relay against frames that are fed by hand.
 
 mod flow;
+mod refusals;
 mod restart;
+mod times;
 mod town;
+mod witnesses;

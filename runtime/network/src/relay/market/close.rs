@@ -266,6 +266,7 @@ impl Market {
             self.tasks.insert(id, task);
         }
         self.close_if_judged(id);
+        self.watch(id, port);
     }
 
     /// Drops a task when nobody is left to be judged.

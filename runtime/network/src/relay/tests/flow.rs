@@ -7,7 +7,7 @@ use crate::{
     reason::Reason,
     relay::{Config, Event, Input, Verification},
     verify::unit::Because,
-    wire::{Cancel, HandBack, Heartbeat, Message, Roles, Verify},
+    wire::{Cancel, Claim, HandBack, Heartbeat, Message, Roles, Verify},
 };
 
 /// Submit, draw, seal, work, commit, reveal, pay.
@@ -268,4 +268,106 @@ fn a_relay_that_goes_down_waits_for_a_while_and_no_longer() {
     let settled = town.settled();
     assert_eq!((settled.reason, settled.cost_ucredits), (Reason::Draining as u16, 0));
     assert!(town.events.contains(&Event::Drained));
+}
+
+/// Whatever was said while its connection was broken, a submitter hears when it sends its task again.
+#[test]
+fn a_submitter_that_comes_back_hears_what_it_missed() {
+    let mut town = Town::new();
+    town.connect(ANN, Roles::SUBMITTER);
+    town.worker(WORKERS[0], 1);
+    let envelope = envelope(1, Verify::Redundant(1));
+    let task = town.submit(&envelope);
+    town.take(ANN);
+    town.drop_link(ANN);
+    town.pass(250);
+    town.connect(ANN, Roles::SUBMITTER);
+    town.send_task(&envelope, Id::ZERO);
+    let drawn = town.seal(task, true);
+    assert_eq!(drawn, [WORKERS[0]], "who was drawn");
+    town.send_task(&envelope, Id::ZERO);
+    assert!(matches!(town.take(ANN)[..], [Message::Accepted(_)]), "it is sealed: not again");
+    let lease = town.got(WORKERS[0]);
+    town.commit_to(WORKERS[0], task, lease, 0xaa);
+    town.drop_link(ANN);
+    town.reveal(WORKERS[0], task, lease, 0xaa);
+    town.connect(ANN, Roles::SUBMITTER);
+    town.send_task(&envelope, Id::ZERO);
+    let said = town.take(ANN);
+    let [Message::Part(part), Message::Settled(settled)] = &said[..] else { panic!("{said:?}") };
+    assert_eq!((&part.bytes[..], settled.cost_ucredits), (&[0xaa; 50][..], 5_000));
+}
+
+/// A worker that comes back within its grace gets what it may have missed, and goes on.
+#[test]
+fn a_worker_that_comes_back_goes_on() {
+    let mut town = Town::new();
+    town.connect(ANN, Roles::SUBMITTER);
+    let worker = WORKERS[0];
+    let stakes = town.worker(worker, 1);
+    let task = town.submit(&envelope(1, Verify::Redundant(1)));
+    town.pass(250);
+    town.seal(task, true);
+    let lease = town.got(worker);
+    town.drop_link(worker);
+    assert_eq!(town.relay.capacity().workers, 0, "it is not drawn");
+    town.connect_with(worker, Roles::WORKER, |said| {
+        assert!(matches!(said[..], [Message::Keys(_), Message::Part(_), Message::Part(_)]), "{said:?}");
+    });
+    town.offer(worker, Claim { number: 2, ..claim(worker, 1, stakes) });
+    assert_eq!(town.relay.capacity().free_slots, 0, "its slot is still taken");
+    town.commit_to(worker, task, lease, 1);
+    town.drop_link(worker);
+    town.connect_with(worker, Roles::WORKER, |said| {
+        assert!(matches!(said[..], [Message::Keys(_), Message::Part(_), Message::Part(_), Message::Open(_)]));
+    });
+    town.reveal(worker, task, lease, 1);
+    assert_eq!(town.settled().cost_ucredits, 5_000);
+}
+
+/// A lie takes the stake that answers for it, and the rewards that are within their hour.
+#[test]
+fn a_burned_stake_takes_the_rewards_of_its_hour() {
+    let mut town = Town::new();
+    town.connect(ANN, Roles::SUBMITTER);
+    WORKERS.iter().for_each(|worker| drop(town.worker(*worker, 1)));
+    // Eleven agreements, and everybody is known well enough that a lie against five is beyond doubt.
+    let mut nonce = 0;
+    let mut round = |town: &mut Town, liar: Option<usize>| {
+        nonce += 1;
+        let task = town.submit(&envelope(nonce, Verify::Redundant(7)));
+        town.pass(250);
+        let drawn = town.seal(task, true);
+        let leases: Vec<_> = drawn.iter().map(|worker| town.got(*worker)).collect();
+        town.pass(10_000);
+        let tag = |place: usize| if Some(place) == liar { 0xbb } else { 0xaa };
+        for (place, worker) in drawn.iter().enumerate() {
+            town.commit_to(*worker, task, leases[place], tag(place));
+        }
+        for (place, worker) in drawn.iter().enumerate() {
+            town.reveal(*worker, task, leases[place], tag(place));
+            town.take(*worker);
+        }
+        assert!(town.settled().tag.is_some());
+        town.pass(1_000);
+        drawn
+    };
+    for _ in 0..11 {
+        round(&mut town, None);
+    }
+    let before = town.relay.ledger().totals();
+    let liar = account(round(&mut town, Some(2))[2]);
+    let burned: Vec<u64> = town
+        .events
+        .iter()
+        .filter_map(|e| match e {
+            Event::Slashed { worker, amount_ucredits, .. } if *worker == liar => Some(*amount_ucredits),
+            _ => None,
+        })
+        .collect();
+    assert_eq!((burned.len(), burned.iter().sum::<u64>()), (12, 10 * MICRO + 11 * 5_000), "{burned:?}");
+    assert_eq!(town.relay.ledger().totals().burned - before.burned, 10 * MICRO as u128 + 11 * 5_000);
+    assert_eq!(town.relay.ledger().balance(&liar).locked, 0);
+    // Without a stake it is not drawn, and nobody else lost anything.
+    assert_eq!(town.relay.capacity().free_slots, 5);
 }

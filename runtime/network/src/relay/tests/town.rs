@@ -178,6 +178,11 @@ impl Town {
         store.commit(batch).expect("nothing contradicts what is stored");
     }
 
+    /// What the store was given is on the disk, and nobody hears so.
+    pub(super) fn commit_all(&mut self) {
+        std::mem::take(&mut self.saves).into_iter().for_each(|(_, batch)| self.commit(batch));
+    }
+
     /// The store answers what it was given.
     pub(super) fn store(&mut self, is_durable: bool) {
         for (ticket, batch) in std::mem::take(&mut self.saves) {
@@ -211,6 +216,11 @@ impl Town {
 
     /// An edge connects and proves who it is.
     pub(super) fn connect(&mut self, seed: u8, roles: Roles) -> Link {
+        self.connect_with(seed, roles, |said| assert_eq!(said, []))
+    }
+
+    /// The same, where more than a welcome is expected.
+    pub(super) fn connect_with(&mut self, seed: u8, roles: Roles, more: impl FnOnce(&[Message])) -> Link {
         let link = self.open_link(seed);
         let hello = Hello {
             min_version: 1,
@@ -229,7 +239,9 @@ impl Town {
         let prekey = ring.current().map(|prekey| prekey.encode().to_vec());
         let signature = key(seed).sign(auth_message(&hello, &challenge).as_bytes());
         self.send(seed, Auth { signature, prekey: prekey.filter(|_| roles.has(Roles::WORKER)) });
-        assert!(matches!(self.take(seed)[..], [Message::Welcome(_)]));
+        let said = self.take(seed);
+        assert!(matches!(said.first(), Some(Message::Welcome(_))), "{said:?}");
+        more(&said[1..]);
         link
     }
 
@@ -332,7 +344,8 @@ impl Town {
 
     /// A worker got a task and its payload. Gives its lease and assignment.
     pub(super) fn got(&mut self, seed: u8) -> (Id, u32) {
-        let said = self.take(seed);
+        let mut said = self.take(seed);
+        said.retain(|message| !matches!(message, Message::Ping(_) | Message::Settled(_)));
         let [Message::Leased(Leased { lease, .. }), Message::Keys(_), Message::Part(_), Message::Part(_)] =
             &said[..]
         else {
