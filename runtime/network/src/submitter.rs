@@ -13,8 +13,8 @@
 //! If it comes back in time, the same envelope is sent again: the relay knows it, or takes it under the same escrow. If not,
 //! the task goes to another relay, where one is connected, under a new envelope and a new escrow, and only once the ledger
 //! shows that the old lock ran out undecided: then nobody was paid or will be. A lock that is gone from the account was
-//! decided by the relay that vanished, so the task ends with [`Reason::Silent`] and is not paid twice. Tasks are not stored: after a crash their
-//! escrows run out, and come back.
+//! decided by the relay that vanished, so the task ends with [`Reason::Silent`] and is not paid twice. Tasks are not stored:
+//! after a crash of the edge their escrows are settled by the relay or run out, and come back.
 
 mod batch;
 mod request;
@@ -325,7 +325,16 @@ impl Submitter {
         if reason.is_passing() {
             return task.again(now, u64::from(refused.retry_after_ms));
         }
-        self.end(refused.about, Err((reason, 0)), acts);
+        match (task.is_taken(), reason) {
+            (false, _) => self.end(refused.about, Err((reason, 0)), acts),
+            // What was refused is a key, a part or a cancel of a task that the relay took: it settles it, unless it has never
+            // heard of it.
+            (true, Reason::TaskUnknown) => {
+                let most = task.most_ucredits;
+                self.end(refused.about, Err((reason, most)), acts);
+            }
+            (true, _) => task.wait_longer(now),
+        }
     }
 
     /// A relay's door refused a frame and does not say which: what it has not answered is sent again, and known there if it

@@ -239,6 +239,21 @@ impl Task {
         }
     }
 
+    /// Whether the relay said that it has it.
+    pub(super) fn is_taken(&self) -> bool {
+        match self.stage {
+            Stage::Escrow { .. } | Stage::Again { .. } | Stage::Sent => false,
+            Stage::Accepted | Stage::GivenUp { .. } | Stage::Delivering { .. } | Stage::Lost { .. } => true,
+        }
+    }
+
+    /// The relay does not stop what is nearly done: its settlement is on the way.
+    pub(super) fn wait_longer(&mut self, now: Now) {
+        if let Stage::GivenUp { until_ms, .. } = &mut self.stage {
+            *until_ms = now.ms + RESULT_MS;
+        }
+    }
+
     /// Its relay is gone.
     pub(super) fn lost(&mut self, now: Now) {
         self.payload_sent = false;

@@ -24,7 +24,9 @@ fn order(bench: &mut Bench, order: u64, wanted: Wanted) {
     bench.step(Input::Order { order, wanted });
 }
 
-fn ordered(bench: &mut Bench) -> Option<(u64, Result<Id, (Reason, String)>)> {
+type Outcome = Result<Id, (Reason, String)>;
+
+fn ordered(bench: &mut Bench) -> Option<(u64, Outcome)> {
     bench.event(|event| match event {
         Event::Ordered { order, outcome } => Some((*order, outcome.clone())),
         _ => None,

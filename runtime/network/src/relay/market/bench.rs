@@ -239,10 +239,6 @@ impl Bench {
 }
 
 impl Worker {
-    pub(super) fn claim(&self) -> &wire::Claim {
-        &self.claim
-    }
-
     pub(super) fn prekey(&self) -> &[u8] {
         &self.prekey
     }

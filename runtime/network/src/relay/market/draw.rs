@@ -200,7 +200,6 @@ impl Market {
             id: assignment,
             worker,
             stake,
-            place: judged.place,
             site: placement.site,
             block: placement.block,
             established: judged.standing.may_settle_alone(),

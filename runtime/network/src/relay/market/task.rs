@@ -11,7 +11,7 @@ use crate::{
     reason::Reason,
     session::relay::Encoded,
     verify::{
-        policy::{Level, Options, Place, Rules, Strategy},
+        policy::{Level, Options, Rules, Strategy},
         unit::{Reveal, Unit},
         weather::Weather,
     },
@@ -83,7 +83,6 @@ pub(super) struct Seat {
     pub(super) id: Id,
     pub(super) worker: AccountId,
     pub(super) stake: Id,
-    pub(super) place: Place,
     pub(super) site: Id,
     pub(super) block: crate::limits::Block,
     pub(super) established: bool,
