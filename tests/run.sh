@@ -14,6 +14,7 @@ need cc gcc libc6-dev
 need c++ g++
 need node nodejs
 need pip3 python3-pip
+python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 ls /usr/share/vulkan/icd.d/lvp_icd*.json >/dev/null 2>&1 || packages+=(mesa-vulkan-drivers)
 ldconfig -p | grep -q libvulkan.so.1 || packages+=(libvulkan1)
 if [ ${#packages[@]} -gt 0 ]; then
@@ -45,6 +46,13 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 mkdir -p "$target/models"
 "$target/debug/edge-net" model quantize minilm --out "$target/models/minilm-int.safetensors"
 export EDGENET_TEST_MINILM="$target/models/minilm-int.safetensors"
+
+step "the official client of the OpenAI API"
+export EDGENET_TEST_PYTHON="$target/openai/bin/python"
+if ! "$EDGENET_TEST_PYTHON" -c 'import openai' 2>/dev/null; then
+  python3 -m venv "$target/openai"
+  "$target/openai/bin/pip" install --quiet openai
+fi
 # From here on nothing may be skipped for want of a GPU, a model or the reference data that lies beside the project.
 export EDGENET_TEST_ALL=1
 [ ! -d ../shared/data ] || export EDGENET_TEST_SHARED=1

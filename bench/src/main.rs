@@ -12,6 +12,7 @@ mod contest;
 mod corpora;
 mod embed;
 mod engines;
+mod frontier;
 mod hnsw;
 mod knn;
 mod ledger;
@@ -59,6 +60,8 @@ enum Command {
     Gemm(stages::Args),
     /// Certified transfers, merges and roots of the ledger, against what its cryptography costs
     Ledger(ledger::Args),
+    /// Wrong results that verification lets through and the work it takes, for every strategy of liars
+    Frontier(frontier::Args),
     /// Peak memory of `edge-net embed --device cpu`
     Memory(memory::Args),
     /// Print the folder of the float weights peers are made from, fetching them where needed
@@ -113,6 +116,7 @@ fn main() -> ExitCode {
         Command::Stages(args) => stages::run(&args, stages::Which::All),
         Command::Gemm(args) => stages::run(&args, stages::Which::Gemm),
         Command::Ledger(args) => ledger::run(&args),
+        Command::Frontier(args) => frontier::run(&args),
         Command::Memory(args) => memory::run(&args),
         Command::Weights => weights(),
         Command::Vectors => vectors::Rows::sentences().map(|rows| println!("{rows}")),

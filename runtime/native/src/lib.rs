@@ -10,10 +10,12 @@ pub mod host;
 pub mod local;
 pub mod machine;
 pub mod model;
+pub mod net;
 #[cfg(feature = "reference")]
 pub mod reference;
 pub mod solo;
 pub mod store;
+pub mod throttle;
 pub mod wallet;
 
 pub use engine::{Backend, Device, Fallback, Status};

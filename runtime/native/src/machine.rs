@@ -7,9 +7,10 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
-use engine::{Backend, Device, Engine, EngineError, Status};
+use engine::{Backend, Device, Engine, EngineError, Pace, Status, Unpaced};
 use kernels_cpu::{EncodeArgs, Kernels, Level};
 use models::compress::Encoder;
 use plan::{Gather, Parallel, Plan, Range, SelfTest, Weights};
@@ -57,6 +58,7 @@ pub struct Machine {
     kernels: &'static dyn Kernels,
     threads: Threads,
     encoder: KernelEncoder,
+    pace: Arc<dyn Pace + Send + Sync>,
 }
 
 impl Machine {
@@ -85,6 +87,7 @@ impl Machine {
             kernels,
             threads: Threads(options.threads),
             encoder: KernelEncoder(kernels),
+            pace: Arc::new(Unpaced),
         })
     }
 
@@ -96,6 +99,23 @@ impl Machine {
     /// Where work that never runs on a GPU runs: the walk of an index, encryption, the sandbox.
     pub fn level(&self) -> Level {
         self.level
+    }
+
+    /// Runs plans in slices that this allows from here on.
+    pub fn set_pace(&mut self, pace: Arc<dyn Pace + Send + Sync>) {
+        self.pace = pace;
+    }
+
+    /// How long a tiny dispatch takes: the golden plan, unpaced. With nothing else of this process on the device it shows
+    /// whether others use it.
+    ///
+    /// # Errors
+    /// If no device can run it.
+    pub async fn probe(&mut self) -> Result<Duration, EngineError> {
+        let (_, test) = models::self_test();
+        let began = Instant::now();
+        self.engine.run(&mut self.golden, &[test.plan]).await?;
+        Ok(began.elapsed())
     }
 }
 
@@ -115,7 +135,7 @@ impl Execute for Machine {
         model: &mut engine::Model,
         plans: &[Plan],
     ) -> Result<Vec<Vec<u32>>, ExecuteError> {
-        self.engine.run(model, plans).await.map_err(failed)
+        self.engine.run_paced(model, plans, &*self.pace).await.map_err(failed)
     }
 
     fn shape(&self) -> Shape {

@@ -7,7 +7,7 @@ mod quantise_support;
 
 use std::{fs, path::PathBuf, process::Command};
 
-use common::{Sandbox, run};
+use common::{Sandbox, not_run, run};
 use edge_net::{
     local::{Embedder, Options},
     model::Store,
@@ -231,11 +231,4 @@ fn shared_data(path: &str) -> Option<PathBuf> {
     }
     not_run("EDGENET_TEST_SHARED", &format!("no reference data {path} beside the project"));
     None
-}
-
-/// Says that a test is not run; fails it where the environment promises that it can be.
-#[allow(clippy::print_stderr, reason = "a test that did not run must not look like one that passed")]
-fn not_run(promise: &str, why: &str) {
-    assert!(std::env::var_os(promise).is_none(), "{promise} is set, but {why}");
-    eprintln!("not run: {why}");
 }

@@ -267,6 +267,12 @@ impl Edge {
         if matches!(message, Message::Settled(_)) {
             acts.push(Act::Hint(now.ms + crate::wallet::RECEIVE_MS));
         }
+        if let (Message::Refused(refused), Some(submitter)) = (message, &mut self.submitter)
+            && refused.about == ledger::Id::ZERO
+            && Reason::from_code(refused.reason).is_some_and(Reason::is_passing)
+        {
+            submitter.slowed(now, relay, u64::from(refused.retry_after_ms));
+        }
         if let Some(submitter) = &mut self.submitter
             && submitter.heard(&self.me, context, &mut self.doors, relay, message, acts)
         {

@@ -156,6 +156,14 @@ impl Submitter {
         self.tasks.values_mut().filter(|task| task.relay == *relay).for_each(|task| task.lost(now));
     }
 
+    /// A relay refused a frame unread, because it came too soon.
+    pub(crate) fn slowed(&mut self, now: Now, relay: &AccountId, after_ms: u64) {
+        self.tasks
+            .values_mut()
+            .filter(|task| task.relay == *relay)
+            .for_each(|task| task.slowed(now, after_ms));
+    }
+
     /// A message of a relay; `false` if it is none for a submitter.
     pub(crate) fn heard(
         &mut self,
@@ -184,10 +192,6 @@ impl Submitter {
                 self.refused(now, refused, acts);
             }
             Message::Accepted(_) | Message::Assigned(_) => {}
-            Message::Refused(refused) if refused.about == Id::ZERO => {
-                self.put_off(now, relay, refused);
-                return false;
-            }
             _ => return false,
         }
         true
@@ -327,24 +331,11 @@ impl Submitter {
         }
         match (task.is_taken(), reason) {
             (false, _) => self.end(refused.about, Err((reason, 0)), acts),
-            // What was refused is a key, a part or a cancel of a task that the relay took: it settles it, unless it has never
-            // heard of it.
-            (true, Reason::TaskUnknown) => {
-                let most = task.most_ucredits;
-                self.end(refused.about, Err((reason, most)), acts);
-            }
+            // What was refused is a key, a part or a cancel of a task that the relay took, and its decision is on the way;
+            // unless the relay has never heard of it.
+            (true, Reason::TaskUnknown) => task.give_up(now, reason),
             (true, _) => task.wait_longer(now),
         }
-    }
-
-    /// A relay's door refused a frame and does not say which: what it has not answered is sent again, and known there if it
-    /// was not the one.
-    fn put_off(&mut self, now: Now, relay: &AccountId, refused: &Refused) {
-        if !Reason::from_code(refused.reason).is_some_and(Reason::is_passing) {
-            return;
-        }
-        let unanswered = self.tasks.values_mut().filter(|task| task.relay == *relay);
-        unanswered.for_each(|task| task.again(now, u64::from(refused.retry_after_ms)));
     }
 
     fn with(&mut self, task: &Id, change: impl FnOnce(&mut Task)) {
@@ -364,6 +355,7 @@ impl Submitter {
                 acts.push(Act::Unwant(Purpose::Escrow(id)));
                 self.end(id, Err((Reason::TimedOut, 0)), acts);
             }
+            Stage::Accepted if task.is_to_resend(now) => task.resend(id, acts),
             Stage::Sent | Stage::Accepted => {
                 acts.push(Act::Send(task.relay, Cancel { task: id }.into()));
                 task.give_up(now, Reason::TimedOut);

@@ -1,6 +1,7 @@
 //! What can be asked for.
 
 pub(crate) mod economy;
+pub(crate) mod network;
 pub(crate) mod tasks;
 
 use std::{num::NonZeroUsize, path::PathBuf, str::FromStr, thread};
@@ -42,6 +43,14 @@ pub(crate) enum Command {
     /// Run untrusted WebAssembly, metered by fuel
     #[command(subcommand)]
     Sandbox(tasks::Sandbox),
+    /// Run a whole network on this machine; with --demo, show what it does to liars
+    Up(network::Up),
+    /// Connect edges, draw workers, compare their results, settle
+    Relay(network::Relay),
+    /// Lend this machine's devices to a network
+    Contribute(network::Contribute),
+    /// Have a network do a task
+    Submit(network::Submit),
     /// Keys, balances, payments, receipts and backups
     #[command(subcommand)]
     Wallet(economy::Wallet),

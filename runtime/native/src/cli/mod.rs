@@ -12,6 +12,7 @@ mod infer;
 mod input;
 mod matching;
 mod model;
+mod network;
 mod places;
 mod quantize;
 mod sandbox;
@@ -46,6 +47,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Decrypt(crypt) => crypt::decrypt(crypt, &mut terminal),
         Command::Match(task) => matching::run(task, &mut terminal),
         Command::Sandbox(sandbox) => sandbox::run(sandbox, &mut terminal),
+        Command::Up(up) => network::up(up, &mut terminal),
+        Command::Relay(relay) => network::relay(relay, &mut terminal),
+        Command::Contribute(contribute) => network::contribute(contribute, &mut terminal),
+        Command::Submit(submit) => network::submit(submit, &mut terminal),
         Command::Wallet(wallet) => economy::wallet::run(wallet, &mut terminal),
         Command::Ledger(ledger) => economy::ledger::run(ledger, &mut terminal),
         Command::Audit(audit) => economy::audit::run(audit),

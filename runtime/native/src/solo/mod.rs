@@ -5,7 +5,7 @@
 mod log;
 mod verify;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use identity::{AccountId, SecretKey};
 use ledger::{
@@ -102,7 +102,8 @@ impl From<audit::AuditError> for SoloError {
 }
 
 impl Solo {
-    /// A network to be founded: the operator witnesses and settles, at base stake; the named accounts start with credits.
+    /// A network to be founded: the operator witnesses and settles, at base stake; the named accounts start with credits, the
+    /// staked ones with the base stake. An account may be both.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -111,25 +112,20 @@ impl Solo {
         operator: &AccountId,
         treasury: &AccountId,
         grants: &[(AccountId, u64)],
+        staked: &[AccountId],
     ) -> Result<Network, NetworkError> {
-        let grant = |&(account, available_ucredits): &(AccountId, u64)| Allocation {
-            account,
-            available_ucredits,
-            staked_ucredits: 0,
-        };
-        let mut allocations: Vec<Allocation> = grants.iter().map(grant).collect();
-        match allocations.iter_mut().find(|a| a.account == *operator) {
-            Some(own) => own.staked_ucredits = BASE_STAKE_UCREDITS,
-            None => {
-                let staked_ucredits = BASE_STAKE_UCREDITS;
-                allocations.push(Allocation { account: *operator, available_ucredits: 0, staked_ucredits });
-            }
+        let mut starts: BTreeMap<AccountId, Allocation> = BTreeMap::new();
+        let none = |account| Allocation { account, available_ucredits: 0, staked_ucredits: 0 };
+        for &(account, ucredits) in grants {
+            starts.entry(account).or_insert(none(account)).available_ucredits = ucredits;
         }
-        allocations.sort_by_key(|a| a.account);
+        for &account in staked.iter().chain([operator]) {
+            starts.entry(account).or_insert(none(account)).staked_ucredits = BASE_STAKE_UCREDITS;
+        }
         Network::new(Founding {
             name: name.to_owned(),
             treasury: *treasury,
-            allocations,
+            allocations: starts.into_values().collect(),
             witnesses: vec![(*operator, 1)],
         })
     }

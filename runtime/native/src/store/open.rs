@@ -45,6 +45,21 @@ impl RedbStore {
         open(path, Some(network)).map_err(at(path))
     }
 
+    /// Opens a store, or makes it where there is none: for an edge, which has nothing to lose before its first operation. One
+    /// whose store was deleted must not go on with the same account, see `SECURITY.md`.
+    ///
+    /// # Errors
+    /// As [`open`](RedbStore::open) and [`create`](RedbStore::create).
+    pub fn open_or_create(path: &Path, network: &NetworkId) -> Result<Self, OpenError> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::create_dir_all(folder).map_err(disk).map_err(at(path))?;
+        }
+        match Self::create(path, network) {
+            Err(OpenError { error: StoreError::Exists, .. }) => Self::open(path, network),
+            made => made,
+        }
+    }
+
     /// Opens a store of whatever network it belongs to: for who asks the store which one that is.
     ///
     /// # Errors

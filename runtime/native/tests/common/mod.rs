@@ -83,6 +83,13 @@ impl Sandbox {
     }
 }
 
+/// Says that a test is not run; fails it where the environment promises that it can be.
+#[allow(clippy::print_stderr, reason = "a test that did not run must not look like one that passed")]
+pub(crate) fn not_run(promise: &str, why: &str) {
+    assert!(std::env::var_os(promise).is_none(), "{promise} is set, but {why}");
+    eprintln!("not run: {why}");
+}
+
 /// What a finished command said.
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,

@@ -90,4 +90,9 @@ proptest! {
 }
 
 const GOLDEN: &str = "
+12 13 2d59c0c9ec5e
+13 136 a9ba30012279
+08 53 ab416ef7131a
+14 14 82852eab2ca6
+40 12 8e018fc9f71e
 ";

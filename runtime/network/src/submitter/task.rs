@@ -41,6 +41,8 @@ pub(super) struct Task {
     parcel: Option<Parcel>,
     /// The sealed payload went out on this connection.
     payload_sent: bool,
+    /// What went out may not have been heard: it goes out again.
+    resend_ms: Option<u64>,
     escrow_until_epoch: u64,
     /// What the account showed of the lock.
     lock: Seen,
@@ -155,6 +157,7 @@ impl Task {
             payload,
             parcel: None,
             payload_sent: false,
+            resend_ms: None,
             escrow_until_epoch: until_epoch,
             lock: Seen::Never,
             keys: BTreeMap::new(),
@@ -187,7 +190,8 @@ impl Task {
     pub(super) fn due_ms(&self) -> u64 {
         match self.stage {
             Stage::Again { at_ms } => at_ms.min(self.until_ms),
-            Stage::Sent | Stage::Accepted => self.until_ms,
+            Stage::Sent => self.until_ms,
+            Stage::Accepted => self.resend_ms.map_or(self.until_ms, |at_ms| at_ms.min(self.until_ms)),
             Stage::Escrow { until_ms } | Stage::GivenUp { until_ms, .. } | Stage::Delivering { until_ms } => {
                 until_ms
             }
@@ -232,9 +236,38 @@ impl Task {
         }
     }
 
+    /// The relay refused something of this connection, unread: it may have been of this task.
+    pub(super) fn slowed(&mut self, now: Now, after_ms: u64) {
+        let at_ms = now.ms + after_ms.max(AGAIN_MS);
+        match self.stage {
+            Stage::Sent => self.stage = Stage::Again { at_ms },
+            Stage::Accepted if !self.keys.is_empty() => self.resend_ms = Some(at_ms),
+            _ => {}
+        }
+    }
+
+    /// Whether keys and payload are to go out again.
+    pub(super) fn is_to_resend(&self, now: Now) -> bool {
+        self.resend_ms.is_some_and(|at_ms| at_ms <= now.ms)
+    }
+
+    /// Keys and payload once more: what the relay has already changes nothing.
+    pub(super) fn resend(&mut self, id: Id, acts: &mut Vec<Act>) {
+        self.resend_ms = None;
+        let keys = self
+            .keys
+            .iter()
+            .map(|(number, handed)| WrappedFor { number: *number, key: handed.wrapped.clone() });
+        acts.push(Act::Send(self.relay, Keys { task: id, keys: keys.collect() }.into()));
+        if let Some(parcel) = &self.parcel {
+            let sent = parts(id, Flow::Payload, parcel.bytes());
+            acts.extend(sent.map(|part| Act::Send(self.relay, part.into())));
+        }
+    }
+
     /// A cancel went out: its settlement is waited for a little.
     pub(super) fn give_up(&mut self, now: Now, reason: Reason) {
-        if !self.is_over() {
+        if !self.is_over() && !matches!(self.stage, Stage::GivenUp { .. }) {
             self.stage = Stage::GivenUp { reason, until_ms: now.ms + CANCEL_MS };
         }
     }

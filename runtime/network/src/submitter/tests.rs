@@ -301,8 +301,12 @@ fn a_door_that_does_not_say_what_it_refused_is_asked_again() {
     refuse(&mut hands, Reason::RateExceeded);
     let again = hands.submitted().expect("again");
     assert_eq!(again.task, sent.task);
-    hands.complete(&again, 3, Reason::Verified);
-    assert!(hands.result().is_some());
+    // Keys and payload, too, as they were.
+    hands.bench.say(0, Accepted { task: sent.task, ahead: 0 });
+    hands.assign(&again, 3, &[(2, 11)]);
+    let (keys, payload) = (hands.keys(), hands.payload());
+    refuse(&mut hands, Reason::RateExceeded);
+    assert_eq!((hands.keys(), hands.payload()), (keys, payload));
 }
 
 #[test]
@@ -404,6 +408,7 @@ fn a_cancel_that_comes_too_late_is_told_what_it_cost() {
     let sent = hands.submitted().expect("submitted");
     hands.bench.say(0, Accepted { task: sent.task, ahead: 0 });
     hands.refuse(&sent, Reason::TaskUnknown, 0);
+    hands.bench.wait(CANCEL_MS);
     assert_eq!(hands.failed(), Some((2, None, Reason::TaskUnknown, 2 * MICRO)));
 }
 

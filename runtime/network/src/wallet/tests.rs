@@ -24,6 +24,7 @@ fn order(bench: &mut Bench, order: u64, wanted: Wanted) {
     bench.step(Input::Order { order, wanted });
 }
 
+/// The certified operation, or why there is none.
 type Outcome = Result<Id, (Reason, String)>;
 
 fn ordered(bench: &mut Bench) -> Option<(u64, Outcome)> {

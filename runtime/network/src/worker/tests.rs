@@ -313,8 +313,8 @@ fn leases_that_are_not_in_order_are_not_taken() {
 
 #[test]
 fn tasks_that_the_owner_does_not_want_go_back() {
-    type Change = fn(&mut Envelope);
-    let changes: [(Change, Reason); 9] = [
+    type Spoil = fn(&mut Envelope);
+    let changes: [(Spoil, Reason); 9] = [
         (|e| e.model = Id::from_bytes([8; 32]), Reason::TaskRefused),
         (|e| e.numerics = 2, Reason::TaskRefused),
         (|e| e.price_ucredits = 9, Reason::TaskRefused),

@@ -208,6 +208,9 @@ pub(crate) struct LedgerFound {
     /// An account and what it starts with [default: 100 credits]
     #[arg(long, value_name = "ACCOUNT[=CREDITS]", value_parser = crate::cli::economy::text::grant)]
     pub(crate) grant: Vec<(AccountId, u64)>,
+    /// A worker that starts with the base stake of 100 credits
+    #[arg(long, value_name = "ACCOUNT", value_parser = crate::cli::economy::text::holder)]
+    pub(crate) stake: Vec<AccountId>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

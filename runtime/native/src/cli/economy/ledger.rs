@@ -55,9 +55,10 @@ fn found(args: &LedgerFound, terminal: &mut Terminal) -> Result<(), Failure> {
     if let Some((twice, _)) = twice(&args.grant) {
         return Err(Failure::Usage(format!("--grant: {twice} twice")));
     }
-    let network = Solo::network(&args.name, &operator.account(), &treasury.account(), &args.grant);
+    let (operator_account, treasury_account) = (operator.account(), treasury.account());
+    let network = Solo::network(&args.name, &operator_account, &treasury_account, &args.grant, &args.stake);
     let network = network.map_err(|error| {
-        let flag = if matches!(error, ledger::NetworkError::Name) { "--name" } else { "--grant" };
+        let flag = if matches!(error, ledger::NetworkError::Name) { "--name" } else { "--grant, --stake" };
         Failure::Usage(format!("{flag}: {error}"))
     })?;
     if std::fs::symlink_metadata(&store).is_ok() {

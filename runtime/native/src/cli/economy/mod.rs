@@ -33,11 +33,11 @@ use super::{
 };
 
 impl KeyFile {
-    fn path(&self) -> Result<PathBuf, Failure> {
+    pub(super) fn path(&self) -> Result<PathBuf, Failure> {
         or_data(self.key_file.as_deref(), "wallet.key", "--key-file")
     }
 
-    fn open(&self) -> Result<Wallet, Failure> {
+    pub(super) fn open(&self) -> Result<Wallet, Failure> {
         let path = self.path()?;
         Wallet::open(&path).map_err(|error| match &error {
             WalletError::Io { error: io, .. } if io.kind() == std::io::ErrorKind::NotFound => {
@@ -50,7 +50,7 @@ impl KeyFile {
 }
 
 impl StoreFlag {
-    fn path(&self) -> Result<PathBuf, Failure> {
+    pub(super) fn path(&self) -> Result<PathBuf, Failure> {
         or_data(self.store.as_deref(), "ledger.store", "--store")
     }
 
@@ -62,13 +62,13 @@ impl StoreFlag {
 }
 
 impl StoreArg {
-    fn path(&self) -> Result<PathBuf, Failure> {
+    pub(super) fn path(&self) -> Result<PathBuf, Failure> {
         or_data(self.store.as_deref(), "ledger.store", "STORE")
     }
 }
 
 impl Operator {
-    fn path(&self, store: &Path) -> PathBuf {
+    pub(super) fn path(&self, store: &Path) -> PathBuf {
         let named = self.operator.clone().filter(|path| !path.as_os_str().is_empty());
         named.unwrap_or_else(|| beside(store, OPERATOR_KEY))
     }
@@ -148,7 +148,7 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 }
 
 /// A path, or its place in the platform's data folder.
-fn or_data(path: Option<&Path>, name: &str, flag: &str) -> Result<PathBuf, Failure> {
+pub(super) fn or_data(path: Option<&Path>, name: &str, flag: &str) -> Result<PathBuf, Failure> {
     if let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) {
         return Ok(path.to_owned());
     }

@@ -39,17 +39,22 @@ pub(crate) fn signed(ucredits: i128) -> String {
     if ucredits > 0 { format!("+{}", shown(ucredits)) } else { shown(ucredits) }
 }
 
-/// Reads an account that a key can hold.
+/// Reads an account.
 pub(crate) fn account(text: &str) -> Result<AccountId, String> {
     text.parse().map_err(|e: identity::AccountIdError| e.to_string())
+}
+
+/// Reads an account, and makes sure that a key can hold it.
+pub(crate) fn holder(text: &str) -> Result<AccountId, String> {
+    let account = account(text)?;
+    account.public_key().map_err(|_| "no key can hold this account")?;
+    Ok(account)
 }
 
 /// Reads `ACCOUNT` or `ACCOUNT=CREDITS`.
 pub(crate) fn grant(text: &str) -> Result<(AccountId, u64), String> {
     let (name, amount) = text.split_once('=').map_or((text, None), |(name, amount)| (name, Some(amount)));
-    let account = account(name)?;
-    account.public_key().map_err(|_| "no key can hold this account")?;
-    Ok((account, amount.map_or(Ok(GRANT_UCREDITS), credits)?))
+    Ok((holder(name)?, amount.map_or(Ok(GRANT_UCREDITS), credits)?))
 }
 
 /// Reads the name of a kind of event.

@@ -63,7 +63,8 @@ pub(super) struct Offer {
 pub(super) type Refusal = (Reason, &'static str);
 
 impl Bench {
-    /// Takes a claim in, in the place of the worker's former one.
+    /// Takes a claim in, in the place of the worker's former one. A claim of no slots withdraws it: the worker is not drawn until
+    /// it claims again, and what it has is not taken from it.
     pub(super) fn offer(
         &mut self,
         offer: Offer,
@@ -80,6 +81,10 @@ impl Bench {
             return Err((Reason::ClaimInvalid, "a claim of a larger number stands"));
         }
         check(&claim, epoch)?;
+        if former.is_none() && claim.slots == 0 {
+            // Nothing stands that could be withdrawn.
+            return Ok(());
+        }
         let unknown = Account::default();
         let account = ledger.account(&worker).unwrap_or(&unknown);
         let standing = Standing::of(account.base_stake_ucredits());
@@ -304,7 +309,7 @@ fn check(claim: &wire::Claim, epoch: u64) -> Result<(), Refusal> {
     stakes.sort_unstable();
     stakes.dedup();
     match () {
-        () if !(1..=MAX_SLOTS).contains(&claim.slots) => Err((Reason::ClaimInvalid, "slots")),
+        () if claim.slots > MAX_SLOTS => Err((Reason::ClaimInvalid, "slots")),
         () if stakes.len() < claim.stakes.len() => Err((Reason::ClaimInvalid, "one stake twice")),
         () if claim.until_epoch < epoch => Err((Reason::ClaimInvalid, "it ran out")),
         () => Ok(()),

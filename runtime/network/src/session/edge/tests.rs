@@ -88,8 +88,8 @@ fn a_session_opens_and_knows_the_relays_time() {
 #[test]
 fn relays_that_prove_nothing() {
     let stranger = SecretKey::from_seed([101; 32]);
-    type Change = fn(&mut Challenge);
-    let cases: [(&SecretKey, Change, Reason); 5] = [
+    type Spoil = fn(&mut Challenge);
+    let cases: [(&SecretKey, Spoil, Reason); 5] = [
         (&stranger, |_| {}, Reason::NotProved),
         (&stranger, |c| c.relay = SecretKey::from_seed([101; 32]).account(), Reason::NotProved),
         (&relay(), |c| c.network = Id::ZERO, Reason::NotProved),
