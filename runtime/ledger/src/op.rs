@@ -258,9 +258,12 @@ impl Op {
         match &self.action {
             Action::Transfer { outs } => outs.iter().map(|out| u128::from(out.amount_ucredits)).sum(),
             Action::Lock(terms) => match terms.kind {
-                LockKind::TaskEscrow | LockKind::BaseStake => terms.amount_ucredits.into(),
+                // No owner may make a payout lock. If witnesses certify one all the same, it is paid for like any other.
+                LockKind::TaskEscrow | LockKind::BaseStake | LockKind::PayoutLock => {
+                    terms.amount_ucredits.into()
+                }
                 // Out of the stake.
-                LockKind::TaskStake | LockKind::Unbond | LockKind::PayoutLock => 0,
+                LockKind::TaskStake | LockKind::Unbond => 0,
             },
             Action::Noop | Action::RotateKey { .. } | Action::Open { .. } => 0,
         }

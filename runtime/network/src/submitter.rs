@@ -13,8 +13,8 @@
 //! If it comes back in time, the same envelope is sent again: the relay knows it, or takes it under the same escrow. If not,
 //! the task goes to another relay, where one is connected, under a new envelope and a new escrow, and only once the ledger
 //! shows that the old lock ran out undecided: then nobody was paid or will be. A lock that is gone from the account was
-//! decided by the relay that vanished, so the task ends with [`Reason::Silent`] and is not paid twice. Tasks are not stored: after a crash their
-//! escrows run out, and come back.
+//! decided by the relay that vanished, so the task ends with [`Reason::Silent`] and is not paid twice. Tasks are not stored:
+//! after a crash of the edge their escrows are settled by the relay or run out, and come back.
 
 mod batch;
 mod request;
@@ -192,10 +192,6 @@ impl Submitter {
                 self.refused(now, refused, acts);
             }
             Message::Accepted(_) | Message::Assigned(_) => {}
-            Message::Refused(refused) if refused.about == Id::ZERO => {
-                self.put_off(now, relay, refused);
-                return false;
-            }
             _ => return false,
         }
         true
@@ -330,24 +326,16 @@ impl Submitter {
         if reason == Reason::Replayed {
             return task.accepted();
         }
-        if matches!(reason, Reason::TooLate | Reason::TaskUnknown) && task.stage != Stage::Sent {
-            // The task is decided: what was sent crossed that, and the decision is on its way.
-            return;
-        }
         if reason.is_passing() {
             return task.again(now, u64::from(refused.retry_after_ms));
         }
-        self.end(refused.about, Err((reason, 0)), acts);
-    }
-
-    /// A relay's door refused a frame and does not say which: what it has not answered is sent again, and known there if it
-    /// was not the one.
-    fn put_off(&mut self, now: Now, relay: &AccountId, refused: &Refused) {
-        if !Reason::from_code(refused.reason).is_some_and(Reason::is_passing) {
-            return;
+        match (task.is_taken(), reason) {
+            (false, _) => self.end(refused.about, Err((reason, 0)), acts),
+            // What was refused is a key, a part or a cancel of a task that the relay took, and its decision is on the way;
+            // unless the relay has never heard of it.
+            (true, Reason::TaskUnknown) => task.give_up(now, reason),
+            (true, _) => task.wait_longer(now),
         }
-        let unanswered = self.tasks.values_mut().filter(|task| task.relay == *relay);
-        unanswered.for_each(|task| task.again(now, u64::from(refused.retry_after_ms)));
     }
 
     fn with(&mut self, task: &Id, change: impl FnOnce(&mut Task)) {

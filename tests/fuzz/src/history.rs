@@ -153,7 +153,7 @@ impl World<'_> {
             lock,
             epoch: self.now,
             payouts,
-            refund_ucredits: left - slash_ucredits + u64::from(shares & 16 != 0),
+            refund_ucredits: (left - slash_ucredits).saturating_add(u64::from(shares & 16 != 0)),
             slash_ucredits,
             judged: if shares & 32 == 0 { vec![] } else { vec![judged] },
             drawn: shares & 4 == 0,

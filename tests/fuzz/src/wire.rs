@@ -86,7 +86,7 @@ pub(crate) fn message_seeds() -> Vec<Vec<u8>> {
         Propose { proposal: Proposal::Resolve(vec![1; 8]) }.into(),
         Part { task, flow: Flow::Result(1), offset: 0, total: 3, bytes: vec![1, 2, 3] }.into(),
         Submit { envelope: envelope.clone(), escrow: task, avoid: vec![[1; 32]] }.into(),
-        Offer { claim: Signed::sign(claim, network, &KEYS[worker]) }.into(),
+        Offer { claim: Signed::sign(claim, network, &KEYS[worker]), prekey: None }.into(),
         Leased { lease, envelopes: vec![envelope] }.into(),
         Committed { batch: Signed::sign(commits, network, &KEYS[worker]) }.into(),
         Revealed { batch: Signed { value: reveals, signature: Signature::from_bytes([1; 64]) } }.into(),

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use identity::Signature;
 use ledger::{
-    Check, Id, Ledger, MICRO, Record, Rule,
+    Check, Id, Ledger, MICRO, Record, Rule, Vote,
     exposure::UNBONDING_EPOCHS,
     keep,
-    op::{Action, LockKind, Out, Reason, SignedOp, rotation_message},
+    op::{Action, LockKind, Op, Out, Reason, SignedOp, rotation_message},
     proof::Proof,
     resolve::{Resolve, SignedResolve},
     store::{Batch, Memory, Store},
 };
 
-use crate::support::{START_UCREDITS, Town, authority, key, lock, pay, resolve, treasury};
+use crate::support::{START_UCREDITS, Town, authority, key, lock, pay, resolve, treasury, witness_key};
 
 fn garbage() -> Signature {
     Signature::from_bytes([1; 64])
@@ -146,4 +146,34 @@ fn the_treasury_drafts_nothing_that_no_witness_would_sign() {
     let outs = Action::Transfer { outs: vec![out] };
     let refused = town.ledger.draft(&treasury().account(), outs, town.now).unwrap_err();
     assert_eq!(refused.rule, Rule::TreasuryJustified);
+}
+
+/// No honest witness signs a payout lock of an owner's making. Where too many are bad and one is certified, it makes no credits.
+#[test]
+fn a_payout_lock_that_an_owner_makes_is_paid_for() {
+    for balance_after in [START_UCREDITS, START_UCREDITS - 10 * MICRO] {
+        let mut town = Town::new(1, 2);
+        let action = lock(LockKind::PayoutLock, 10 * MICRO, town.now + 5);
+        let op = Op {
+            account: key(1).account(),
+            seq: 0,
+            prev: Id::ZERO,
+            epoch: town.now,
+            receives: vec![],
+            action,
+            balance_after,
+        };
+        let op = op.sign(&town.network(), &key(1));
+        let id = op.op.id(&town.network());
+        let message = Id::hash("edgenet/vote/v1", &[town.network().as_bytes(), id.as_bytes()]);
+        let witness = witness_key(0);
+        let signature = witness.sign(message.as_bytes());
+        let vote = Vote { value: id, witness: witness.account(), signature };
+        let record = Record::op(town.ledger.network(), op, town.collect(id, &[vote]));
+        town.ledger.merge([record], Check::Nothing);
+        town.ledger.check_invariants().unwrap();
+        town.ledger.check_refold().unwrap();
+        let held = town.ledger.balance(&key(1).account());
+        assert_eq!(held.available + held.locked, START_UCREDITS, "{held:?}");
+    }
 }

@@ -58,6 +58,7 @@ fn the_official_client_gets_the_bits_of_this_machine() {
         "cpu",
         "--max-duty",
         "1",
+        "--ignore-load",
     ]);
     let mut up = Running::start(&mut up);
     let base = address(&up.line()).replace("ws://", "http://");

@@ -267,8 +267,23 @@ impl Task {
 
     /// A cancel went out: its settlement is waited for a little.
     pub(super) fn give_up(&mut self, now: Now, reason: Reason) {
-        if !self.is_over() {
+        if !self.is_over() && !matches!(self.stage, Stage::GivenUp { .. }) {
             self.stage = Stage::GivenUp { reason, until_ms: now.ms + CANCEL_MS };
+        }
+    }
+
+    /// Whether the relay said that it has it.
+    pub(super) fn is_taken(&self) -> bool {
+        match self.stage {
+            Stage::Escrow { .. } | Stage::Again { .. } | Stage::Sent => false,
+            Stage::Accepted | Stage::GivenUp { .. } | Stage::Delivering { .. } | Stage::Lost { .. } => true,
+        }
+    }
+
+    /// The relay does not stop what is nearly done: its settlement is on the way.
+    pub(super) fn wait_longer(&mut self, now: Now) {
+        if let Stage::GivenUp { until_ms, .. } = &mut self.stage {
+            *until_ms = now.ms + RESULT_MS;
         }
     }
 

@@ -1,5 +1,7 @@
 //! Tasks against relays by hand: every refusal, every timeout, batches, and relays that vanish.
 
+mod lost;
+
 use std::collections::BTreeMap;
 
 use identity::{
@@ -299,8 +301,12 @@ fn a_door_that_does_not_say_what_it_refused_is_asked_again() {
     refuse(&mut hands, Reason::RateExceeded);
     let again = hands.submitted().expect("again");
     assert_eq!(again.task, sent.task);
-    hands.complete(&again, 3, Reason::Verified);
-    assert!(hands.result().is_some());
+    // Keys and payload, too, as they were.
+    hands.bench.say(0, Accepted { task: sent.task, ahead: 0 });
+    hands.assign(&again, 3, &[(2, 11)]);
+    let (keys, payload) = (hands.keys(), hands.payload());
+    refuse(&mut hands, Reason::RateExceeded);
+    assert_eq!((hands.keys(), hands.payload()), (keys, payload));
 }
 
 #[test]
@@ -380,6 +386,30 @@ fn cancels_before_and_after_the_escrow() {
     hands.bench.step(Input::Cancel { job: 3 });
     hands.bench.wait(CANCEL_MS);
     assert_eq!(hands.failed(), Some((3, None, Reason::Cancelled, 2 * MICRO)));
+}
+
+/// The relay settles what it took, whatever else it refuses.
+#[test]
+fn a_cancel_that_comes_too_late_is_told_what_it_cost() {
+    let mut hands = Hands::new(1);
+    hands.submit(1, b"x");
+    let sent = hands.submitted().expect("submitted");
+    hands.bench.say(0, Accepted { task: sent.task, ahead: 0 });
+    hands.refuse(&sent, Reason::LeaseUnknown, 0);
+    hands.bench.step(Input::Cancel { job: 1 });
+    hands.bench.wait(CANCEL_MS - 1);
+    hands.refuse(&sent, Reason::TooLate, 0);
+    hands.bench.wait(RESULT_MS - 1);
+    assert_eq!(hands.failed(), None);
+    hands.bench.say(0, settled(sent.task, Reason::Verified, Some([1; 32]), &[1], MICRO));
+    assert_eq!(hands.failed(), Some((1, None, Reason::Cancelled, MICRO)));
+    // A relay that has never heard of it says nothing of what it cost.
+    hands.submit(2, b"x");
+    let sent = hands.submitted().expect("submitted");
+    hands.bench.say(0, Accepted { task: sent.task, ahead: 0 });
+    hands.refuse(&sent, Reason::TaskUnknown, 0);
+    hands.bench.wait(CANCEL_MS);
+    assert_eq!(hands.failed(), Some((2, None, Reason::TaskUnknown, 2 * MICRO)));
 }
 
 #[test]
@@ -538,77 +568,6 @@ fn a_large_batch_goes_a_few_parts_at_a_time() {
     hands.bench.step(Input::Cancel { job: 9 });
     hands.bench.wait(CANCEL_MS + 1_000);
     assert!(matches!(hands.failed(), Some((9, None, Reason::Cancelled, _))));
-}
-
-#[test]
-fn a_relay_that_comes_back_gets_the_same_task() {
-    let mut hands = Hands::new(1);
-    hands.submit(1, b"x");
-    let sent = hands.submitted().expect("submitted");
-    hands.bench.say(0, Accepted { task: sent.task, ahead: 0 });
-    hands.bench.disconnect(0);
-    hands.bench.wait(5_000);
-    hands.bench.connect(0);
-    let again = hands.submitted().expect("again");
-    assert_eq!((again.task, again.escrow), (sent.task, sent.escrow));
-    hands.complete(&again, 3, Reason::Verified);
-    assert!(hands.result().is_some());
-    assert_eq!(hands.bench.proposed.len(), 1, "one escrow");
-}
-
-/// The escrow ran out undecided, so nobody can be paid out of it: the task goes to another relay under another one.
-#[test]
-fn a_lost_task_moves_when_its_escrow_ran_out() {
-    let mut hands = Hands::new(2);
-    hands.submit(1, b"x");
-    let sent = hands.submitted().expect("submitted");
-    assert_eq!(sent.place, 0);
-    hands.bench.disconnect(0);
-    let lock = hands.lock(&sent).expect("an escrow");
-    while hands.bench.now.epoch <= lock.expiry_epoch + 3 {
-        hands.bench.wait(30_000);
-        assert!(hands.submitted().is_none(), "while it may be decided, nothing is submitted");
-    }
-    hands.bench.expire();
-    hands.bench.wait(130_000);
-    let moved = hands.submitted().expect("moved");
-    assert_eq!(moved.place, 1);
-    assert!(moved.task != sent.task && moved.escrow != sent.escrow);
-    assert_eq!(
-        hands.lock(&moved).expect("an escrow").policy.authority,
-        crate::edge::testing::relay_key(1).account()
-    );
-    hands.complete(&moved, 3, Reason::Verified);
-    assert!(hands.result().is_some());
-}
-
-/// The relay decided before it vanished: the workers were paid, and the task is not done a second time.
-#[test]
-fn a_lost_task_whose_escrow_was_decided_is_not_paid_twice() {
-    let mut hands = Hands::new(2);
-    hands.submit(1, b"x");
-    let sent = hands.submitted().expect("submitted");
-    hands.bench.wait(1_000);
-    let to = key(10).account();
-    hands.bench.decide(0, sent.escrow, |resolve| {
-        let reason = ledger::op::Reason::Reward;
-        resolve.payouts = vec![Payout { to, amount_ucredits: MICRO, reason }];
-        resolve.refund_ucredits = MICRO;
-    });
-    hands.bench.disconnect(0);
-    hands.bench.wait(600_000);
-    assert_eq!(hands.failed(), Some((1, None, Reason::Silent, 2 * MICRO)));
-    assert!(hands.submitted().is_none());
-}
-
-#[test]
-fn without_another_relay_a_lost_task_fails_in_time() {
-    let mut hands = Hands::new(1);
-    hands.submit(1, b"x");
-    hands.submitted().expect("submitted");
-    hands.bench.disconnect(0);
-    hands.bench.wait(30_000 + 20_000 + MARGIN_MS + 1);
-    assert_eq!(hands.failed(), Some((1, None, Reason::Silent, 2 * MICRO)));
 }
 
 #[test]

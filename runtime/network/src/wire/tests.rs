@@ -90,6 +90,18 @@ fn reveal() -> Reveal {
     Reveal { task: id(0x77), number: 1, tag: [0x99; 32], result_hash: [0xaa; 32], nonce: [0xbb; 32] }
 }
 
+fn settled() -> Settled {
+    Settled {
+        task: id(0x77),
+        reason: 500,
+        tag: Some([0x99; 32]),
+        agreed: vec![1],
+        workers: 1,
+        cost_ucredits: 5_000_000,
+        resolve: Some(id(0x78)),
+    }
+}
+
 /// One of each kind, in the order of their codes.
 pub(crate) fn samples() -> Vec<Message> {
     let signature = Signature::from_bytes([0x5a; 64]);
@@ -150,16 +162,7 @@ pub(crate) fn samples() -> Vec<Message> {
         .into(),
         Keys { task: id(0x77), keys: vec![WrappedFor { number: 1, key: vec![6; 3] }] }.into(),
         Part { task: id(0x77), flow: Flow::Result(1), offset: 4, total: 7, bytes: vec![7; 3] }.into(),
-        Settled {
-            task: id(0x77),
-            reason: 500,
-            tag: Some([0x99; 32]),
-            agreed: vec![1],
-            workers: 1,
-            cost_ucredits: 5_000_000,
-            resolve: Some(id(0x78)),
-        }
-        .into(),
+        settled().into(),
         Cancel { task: id(0x77) }.into(),
         Offer { claim: Signed::sign(claim(), &NETWORK, &key(2)), prekey: Some(vec![6; 3]) }.into(),
         Leased {

@@ -277,10 +277,10 @@ impl World {
 
     fn relay_says(&mut self, output: relay::Output) {
         match output {
-            relay::Output::Send { link, message } => self.to_edge(link, &message),
+            relay::Output::Send { link, message } => self.say_to_edge(link, &message),
             relay::Output::Forward { link, frame } => {
                 let message = Message::decode(&frame).expect("a frame");
-                self.to_edge(link, &message);
+                self.say_to_edge(link, &message);
             }
             relay::Output::Close { link } => {
                 self.links.remove(&link);
@@ -407,7 +407,7 @@ impl World {
         self.step_edge(place, edge::Input::Connected { link, relay });
     }
 
-    fn to_edge(&mut self, link: Link, message: &Message) {
+    fn say_to_edge(&mut self, link: Link, message: &Message) {
         let Some(place) = self.links.get(&link).copied().filter(|place| !self.cut.contains(place)) else {
             return;
         };

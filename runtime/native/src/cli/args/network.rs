@@ -37,6 +37,9 @@ pub(crate) struct Up {
     /// Most of the device's time that may be used, 0 to 1
     #[arg(long, env = "EDGENET_MAX_DUTY", value_name = "SHARE", value_parser = share)]
     pub(crate) max_duty: Option<f64>,
+    /// Work whatever other processes use
+    #[arg(long)]
+    pub(crate) ignore_load: bool,
     /// Print JSON
     #[arg(long, requires = "demo")]
     pub(crate) json: bool,

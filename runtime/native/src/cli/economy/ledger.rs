@@ -58,7 +58,7 @@ fn found(args: &LedgerFound, terminal: &mut Terminal) -> Result<(), Failure> {
     let (operator_account, treasury_account) = (operator.account(), treasury.account());
     let network = Solo::network(&args.name, &operator_account, &treasury_account, &args.grant, &args.stake);
     let network = network.map_err(|error| {
-        let flag = if matches!(error, ledger::NetworkError::Name) { "--name" } else { "--grant, --stake" };
+        let flag = if matches!(error, ledger::NetworkError::Name) { "--name" } else { "--grant" };
         Failure::Usage(format!("{flag}: {error}"))
     })?;
     if std::fs::symlink_metadata(&store).is_ok() {

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         honest: vec![args.devices.machine()],
         liars: 0,
         contribution: args.max_duty.unwrap_or(CONTRIBUTION),
-        yields: true,
+        yields: !args.ignore_load,
         models: vec![MODEL],
         verification: Verification::On,
     };
