@@ -145,7 +145,7 @@ fn pace() {
     bench.now.ms += 250;
     bench.step(Input::Tick);
     let phase = bench.busy_us;
-    println!("in and drawn: {} us a task", phase / u128::from(TASKS));
+    eprintln!("in and drawn: {} us a task", phase / u128::from(TASKS));
     let leases = work(&mut bench, u64::from(submitter), &network);
     let settled = bench.said.iter().filter(|(_, m)| matches!(m, Message::Settled(s) if s.cost_ucredits > 0));
     assert_eq!(settled.filter(|(link, _)| *link == Link(submitter.into())).count() as u64, TASKS);
@@ -162,7 +162,7 @@ fn pace() {
     let each = 3.0 * verify_us + 2.0 * sign_us;
     let signatures_us = each * TASKS as f64 + leases as f64 * (2.0 * verify_us + sign_us);
     let all_us = bench.busy_us as f64;
-    println!(
+    eprintln!(
         "{TASKS} tasks in {leases} leases: {:.0} a second; without signatures ({verify_us:.0} and {sign_us:.0} us) {:.0}",
         TASKS as f64 / all_us * 1e6,
         TASKS as f64 / (all_us - signatures_us) * 1e6,
