@@ -117,6 +117,7 @@ fn bench() -> Bench {
 
 #[test]
 #[ignore = "a measurement"]
+#[expect(clippy::print_stderr, reason = "a measurement says what it measured")]
 fn pace() {
     let mut bench = bench();
     let network = *bench.relay.ledger().network().id();
